@@ -23,7 +23,8 @@ void xm_close(struct xm_mem *mem);
 
 /* Facts about the memory. Borrowed until xm_refresh() or xm_close(). */
 const struct xvmi_mem_range *xm_ranges(const struct xm_mem *mem, size_t *n);
-uint64_t xm_total(const struct xm_mem *mem); /* bytes of RAM */
+const struct xvmi_mem_range *xm_range_of(struct xm_mem *mem, uint64_t gpa); /* NULL: no RAM */
+uint64_t xm_total(const struct xm_mem *mem);                                /* bytes of RAM */
 bool xm_live(const struct xm_mem *mem);
 unsigned xm_vcpus(const struct xm_mem *mem);
 const char *xm_name(const struct xm_mem *mem);
@@ -49,12 +50,18 @@ XVMI_CHECKED enum xvmi_status xm_read_batch(struct xm_mem *mem, struct xvmi_mem_
 XVMI_CHECKED enum xvmi_status xm_next_data(struct xm_mem *mem, uint64_t gpa, uint64_t *start,
                                            uint64_t *end, struct xvmi_error *err);
 
+/* XVMI_ERR_NOT_FOUND past the last vCPU, XVMI_ERR_UNSUPPORTED when this memory came without. */
 XVMI_CHECKED enum xvmi_status xm_regs(struct xm_mem *mem, unsigned vcpu,
                                       struct xvmi_vcpu_regs *regs, struct xvmi_error *err);
-XVMI_CHECKED enum xvmi_status xm_vmcoreinfo(struct xm_mem *mem, uint64_t *gpa, uint64_t *len,
+
+/* The text of the VMCOREINFO note that came with the memory, up to `size` bytes of it; *len is its
+ * whole length. XVMI_ERR_NOT_FOUND when none came: look for it in memory then. */
+XVMI_CHECKED enum xvmi_status xm_vmcoreinfo(struct xm_mem *mem, void *dst, size_t size, size_t *len,
                                             struct xvmi_error *err);
 
-/* Look again at the guest's layout; *changed when what was known before is void. */
+/* Look again at the guest's layout; *changed when what was known before is void: pointers from
+ * xm_ptr() and xm_ranges() are dead, and every address space over this memory must be
+ * invalidated (xo_invalidate()) before its next use. */
 XVMI_CHECKED enum xvmi_status xm_refresh(struct xm_mem *mem, bool *changed, struct xvmi_error *err);
 
 /* Begin a new epoch: cached pages of a live guest are read anew. Mapped memory needs none. */

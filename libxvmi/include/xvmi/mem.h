@@ -109,9 +109,11 @@ struct xvmi_mem_ops {
      * what ranges() last said, or the guest was reset; then ranges() says anew. */
     enum xvmi_status (*refresh)(void *ctx, bool *changed, struct xvmi_error *err);
 
-    /* Optional: GPA of a VMCOREINFO note the guest announced through a device
-     * (QEMU's -device vmcoreinfo, an ELF core's note), and its length. */
-    enum xvmi_status (*vmcoreinfo)(void *ctx, uint64_t *gpa, uint64_t *len,
+    /* Optional: the text of the VMCOREINFO note that the guest announced (an ELF core's or a
+     * kdump's note, QEMU's -device vmcoreinfo), without note header. Copies up to `size` bytes
+     * to `dst`, no NUL added, and sets *len to its whole length; `dst` may be NULL when `size`
+     * is 0. XVMI_ERR_NOT_FOUND when there is none. Guest data: do not trust it. */
+    enum xvmi_status (*vmcoreinfo)(void *ctx, void *dst, size_t size, size_t *len,
                                    struct xvmi_error *err);
 };
 
