@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XL_TASK_H
+#define XL_TASK_H
+
+#include <xvmi/task.h>
+
+#include "os/linux/guest.h"
+
+/* What xvmi_task_list() and its friends do, on a guest; contracts as in <xvmi/task.h>. */
+XVMI_CHECKED enum xvmi_status xl_task_list(struct xl_guest *g, struct xvmi_task **tasks, size_t *n);
+XVMI_CHECKED enum xvmi_status xl_task_exe(struct xl_guest *g, const struct xvmi_task *task,
+                                          char *buf, size_t size);
+XVMI_CHECKED enum xvmi_status xl_task_cmdline(struct xl_guest *g, const struct xvmi_task *task,
+                                              char *buf, size_t size, size_t *len);
+XVMI_CHECKED enum xvmi_status xl_task_cgroup(struct xl_guest *g, const struct xvmi_task *task,
+                                             char *buf, size_t size);
+
+#endif
