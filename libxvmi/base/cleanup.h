@@ -25,17 +25,17 @@ static inline void xb_close_fd(int *fd)
 }
 
 /* Hand the pointer (or descriptor) on: the guard then finds nothing to do. */
-#define xb_steal_ptr(pp)         \
-    ({                           \
-        __typeof__(*(pp)) p_ = *(pp); \
-        *(pp) = NULL;            \
-        p_;                      \
+#define xb_steal_ptr(pp)                                                                           \
+    ({                                                                                             \
+        __typeof__(*(pp)) p_ = *(pp);                                                              \
+        *(pp) = NULL;                                                                              \
+        p_;                                                                                        \
     })
-#define xb_steal_fd(fdp)  \
-    ({                    \
-        int fd_ = *(fdp); \
-        *(fdp) = -1;      \
-        fd_;              \
+#define xb_steal_fd(fdp)                                                                           \
+    ({                                                                                             \
+        int fd_ = *(fdp);                                                                          \
+        *(fdp) = -1;                                                                               \
+        fd_;                                                                                       \
     })
 
 #endif

@@ -15,9 +15,9 @@
  *
  * Growing moves the elements: keep indices across a push, not pointers.
  */
-#define xb_vec_push(vec, value)                                                              \
-    (xb_vec_reserve((void **)&(vec)->v, &(vec)->cap, (vec)->n + 1, sizeof(*(vec)->v))        \
-         ? ((vec)->v[(vec)->n++] = (value), true)                                            \
+#define xb_vec_push(vec, value)                                                                    \
+    (xb_vec_reserve((void **)&(vec)->v, &(vec)->cap, (vec)->n + 1, sizeof(*(vec)->v))              \
+         ? ((vec)->v[(vec)->n++] = (value), true)                                                  \
          : false)
 
 static inline bool xb_vec_reserve(void **v, size_t *cap, size_t want, size_t elem)

@@ -27,19 +27,19 @@ extern "C" {
 
 enum xvmi_status {
     XVMI_OK = 0,
-    XVMI_ERR_NO_MEMORY = -1,    /* the host is out of memory */
-    XVMI_ERR_INVALID = -2,      /* the caller passed something it must not */
-    XVMI_ERR_NOT_FOUND = -3,    /* what was named does not exist */
-    XVMI_ERR_NOT_PRESENT = -4,  /* the guest address is not mapped, or nothing backs it */
-    XVMI_ERR_FORMAT = -5,       /* a file or a guest structure contradicts itself */
-    XVMI_ERR_LIMIT = -6,        /* a bound or a budget was reached */
-    XVMI_ERR_CHANGED = -7,      /* the guest changed while we looked, retries included */
-    XVMI_ERR_UNSUPPORTED = -8,  /* well formed, but not something libxvmi can handle */
-    XVMI_ERR_PERMISSION = -9,   /* the host refused access */
-    XVMI_ERR_IO = -10,          /* reading or writing on the host failed */
-    XVMI_ERR_MISMATCH = -11,    /* a profile does not fit this guest */
-    XVMI_ERR_GONE = -12,        /* the guest or its hypervisor process ended */
-    XVMI_ERR_TIMEOUT = -13,     /* no answer in time */
+    XVMI_ERR_NO_MEMORY = -1,   /* the host is out of memory */
+    XVMI_ERR_INVALID = -2,     /* the caller passed something it must not */
+    XVMI_ERR_NOT_FOUND = -3,   /* what was named does not exist */
+    XVMI_ERR_NOT_PRESENT = -4, /* the guest address is not mapped, or nothing backs it */
+    XVMI_ERR_FORMAT = -5,      /* a file or a guest structure contradicts itself */
+    XVMI_ERR_LIMIT = -6,       /* a bound or a budget was reached */
+    XVMI_ERR_CHANGED = -7,     /* the guest changed while we looked, retries included */
+    XVMI_ERR_UNSUPPORTED = -8, /* well formed, but not something libxvmi can handle */
+    XVMI_ERR_PERMISSION = -9,  /* the host refused access */
+    XVMI_ERR_IO = -10,         /* reading or writing on the host failed */
+    XVMI_ERR_MISMATCH = -11,   /* a profile does not fit this guest */
+    XVMI_ERR_GONE = -12,       /* the guest or its hypervisor process ended */
+    XVMI_ERR_TIMEOUT = -13,    /* no answer in time */
 };
 
 /* Longest text kept, terminating NUL included. A longer story loses its tail:
@@ -56,9 +56,9 @@ struct xvmi_error {
     char text[XVMI_ERROR_TEXT_MAX];
 };
 
-#define XVMI_ERROR_INIT \
-    {                   \
-        XVMI_OK, ""     \
+#define XVMI_ERROR_INIT                                                                            \
+    {                                                                                              \
+        XVMI_OK, ""                                                                                \
     }
 
 /* A short constant English name of a status ("not present"); never NULL. */

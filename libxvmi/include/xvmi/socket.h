@@ -62,7 +62,7 @@ struct xvmi_socket {
     uint16_t family;   /* 1 unix, 2 IPv4, 10 IPv6, 17 packet: Linux's AF_ numbers */
     uint16_t type;     /* 1 stream, 2 datagram, 3 raw, 5 seqpacket: Linux's SOCK_ numbers */
     uint16_t protocol; /* IPPROTO_*; packet: ethertype in host order */
-    uint16_t lport, rport; /* host order; raw and ping: see protocol */
+    uint16_t lport, rport; /* host order; raw: 0, see protocol; ping: lport is the ICMP id */
     uint8_t state;         /* enum xvmi_socket_state */
     uint8_t v6only;
     uint8_t path_len; /* unix: bytes in path; abstract names begin with NUL */
@@ -73,7 +73,7 @@ struct xvmi_socket {
 };
 
 /*
- * All sockets of the kinds in `kinds` (XVMI_SOCKET_BIT), namespace by namespace. The array is
+ * All sockets of the kinds in `kinds` (XVMI_SOCKET_BIT), in no order. The array is
  * the caller's: free(*sockets). What was said of changes at xvmi_task_list() holds here, per
  * socket.
  */

@@ -86,7 +86,8 @@ static enum xvmi_status fill_member(const struct xvmi_profile *profile, const st
     if (status)
         return status;
     if (m.size > MAX_MEMBER_SIZE)
-        m.size = MAX_MEMBER_SIZE; /* struct ipv4 of struct net and the like: only its place counts */
+        m.size =
+            MAX_MEMBER_SIZE; /* struct ipv4 of struct net and the like: only its place counts */
     target->off = m.offset;
     target->size = m.size ? (uint16_t)m.size : 1; /* a flexible array is there, too */
     target->shift = m.bit_offset;
@@ -99,8 +100,8 @@ static enum xvmi_status fill_symbol(const struct xvmi_profile *profile, const st
 {
     char name[128];
     uint64_t addr;
-    enum xvmi_status status = xvmi_profile_symbol(
-        profile, first_spelling(want->name, name, sizeof(name)), &addr);
+    enum xvmi_status status =
+        xvmi_profile_symbol(profile, first_spelling(want->name, name, sizeof(name)), &addr);
     if (status)
         return status;
     *target = addr >= KERNEL_IMAGE ? addr + kaslr_offset : addr; /* else a per-CPU offset */
@@ -122,8 +123,8 @@ enum xvmi_status xl_layout_fill(const struct xvmi_profile *profile, uint64_t kas
         else if (want->kind == XT_MEMBER)
             status = fill_member(profile, want, (struct xw_field *)in_layout);
         else
-            status = fill_symbol(profile, want, kaslr_offset,
-                                 (uint64_t *)((char *)sym + targets[i]));
+            status =
+                fill_symbol(profile, want, kaslr_offset, (uint64_t *)((char *)sym + targets[i]));
         if (status && !want->optional)
             return xvmi_error_set(err, XVMI_ERR_MISMATCH, "the profile lacks %s%s%s, make it anew",
                                   want->type, *want->type && *want->name ? "." : "", want->name);

@@ -108,7 +108,7 @@ enum xvmi_status xl_file_path(struct xl_guest *g, uint64_t file, char *buf, size
     if (xw_get(g->space, &g->lay, file, file_mnt, &mnt, &fault) ||
         xw_get(g->space, &g->lay, file, file_dentry, &dentry, &fault))
         return xl_fault(g, &fault);
-    bool deleted, end = false;
+    bool deleted = false, end = false;
     enum xvmi_status status = is_deleted(g, dentry, &deleted);
     if (status)
         return status;

@@ -48,17 +48,15 @@ static enum xvmi_status add_tcp(struct finder *f, uint64_t info)
     if (xw_get(g->space, lay, info, hashinfo_ehash, &ehash, &fault) ||
         xw_get(g->space, lay, info, hashinfo_ehash_mask, &mask, &fault))
         return xl_fault(g, &fault);
-    enum xvmi_status status =
-        add_table(f, XVMI_SOCKET_TCP, ehash + lay->ehash_bucket_chain.off, lay->size_ehash_bucket,
-                  mask + 1);
+    enum xvmi_status status = add_table(f, XVMI_SOCKET_TCP, ehash + lay->ehash_bucket_chain.off,
+                                        lay->size_ehash_bucket, mask + 1);
     if (status)
         return status;
     /* Before 5.19 sockets are in lhash2 through another node; listening_hash has them, too. */
     if (xw_has(lay->hashinfo_listening))
-        return add_table(f, XVMI_SOCKET_TCP,
-                         info + lay->hashinfo_listening.off + lay->lhash_bucket_head.off,
-                         lay->size_lhash_bucket,
-                         lay->hashinfo_listening.size / lay->size_lhash_bucket);
+        return add_table(
+            f, XVMI_SOCKET_TCP, info + lay->hashinfo_listening.off + lay->lhash_bucket_head.off,
+            lay->size_lhash_bucket, lay->hashinfo_listening.size / lay->size_lhash_bucket);
     if (xw_get(g->space, lay, info, hashinfo_lhash2, &lhash, &fault) ||
         xw_get(g->space, lay, info, hashinfo_lhash2_mask, &lmask, &fault))
         return xl_fault(g, &fault);

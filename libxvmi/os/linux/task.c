@@ -11,8 +11,8 @@ static enum xvmi_status same_process(struct xl_guest *g, const struct xvmi_task 
 {
     struct xw_task now;
     struct xw_fault fault;
-    if (xw_task_ids(g->space, &g->lay, task->addr, &now, &fault) || now.start_ns != task->start_ns ||
-        (int32_t)now.tgid != task->pid)
+    if (xw_task_ids(g->space, &g->lay, task->addr, &now, &fault) ||
+        now.start_ns != task->start_ns || (int32_t)now.tgid != task->pid)
         return xvmi_error_set(g->err, XVMI_ERR_CHANGED, "the process ended");
     return XVMI_OK;
 }
