@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef IMAGE_WRITER_H
+#define IMAGE_WRITER_H
+
+/*
+ * Builds memory images byte by byte: ELF cores, LiME. Out of memory and a full disk end
+ * the test program. Tests of damaged images patch `v` before they save.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct image {
+    uint8_t *v;
+    size_t n, cap;
+};
+
+void image_free(struct image *image);
+void image_bytes(struct image *image, const void *data, size_t n);
+void image_fill(struct image *image, uint8_t byte, size_t n);
+
+/* An x86-64 core: header, program headers, then the segments' bytes, each on a page boundary of
+ * the file. type is a PT_*; memsz below size means size. */
+struct image_segment {
+    uint32_t type;
+    uint64_t paddr;
+    const void *data;
+    size_t size;
+    uint64_t memsz;
+};
+void image_elf(struct image *image, const struct image_segment *segments, size_t n);
+
+/* One ELF note, as part of a PT_NOTE segment's bytes. */
+void image_note(struct image *image, const char *name, uint32_t type, const void *desc, size_t n);
+
+/* QEMU's two notes about a vCPU; `qemu_size` is 432 (older) or 440 (with kernel_gs_base). Every
+ * register has a value of its own: see IMAGE_REG. */
+void image_note_prstatus(struct image *image, unsigned vcpu);
+void image_note_qemu(struct image *image, unsigned vcpu, size_t qemu_size);
+
+/* What the notes say: 64-bit word `word` of the note's content. */
+#define IMAGE_REG(vcpu, word) (UINT64_C(0xabcd000000000000) | (uint64_t)(vcpu) << 32 | (word))
+
+/* One LiME range, header and bytes. */
+void image_lime(struct image *image, uint64_t gpa, const void *data, size_t n);
+
+/* Write to a new temporary file; the path is the caller's to unlink and free. */
+char *image_save(const struct image *image);
+
+#endif
