@@ -113,12 +113,17 @@ static enum xvmi_status read_piece(struct xo_space *space, uint64_t gva, void *d
     return status ? no_memory(space, gva, gpa, status) : XVMI_OK;
 }
 
+static enum xvmi_status wraps(struct xo_space *space, uint64_t gva)
+{
+    return fault(space,
+                 (struct xx_fault){.status = XVMI_ERR_NOT_PRESENT, .why = XX_WRAPS, .va = gva});
+}
+
 enum xvmi_status xo_read(struct xo_space *space, uint64_t gva, void *dst, size_t len)
 {
     space->reads++;
     if (len > 0 && len - 1 > UINT64_MAX - gva)
-        return fault(space,
-                     (struct xx_fault){.status = XVMI_ERR_NOT_PRESENT, .why = XX_WRAPS, .va = gva});
+        return wraps(space, gva);
     for (uint8_t *out = dst; len > 0;) {
         size_t took;
         enum xvmi_status status = read_piece(space, gva, out, len, &took);
@@ -138,11 +143,12 @@ enum xvmi_status xo_read_str(struct xo_space *space, uint64_t gva, char *dst, si
     if (cut)
         *cut = false;
     for (size_t done = 0; done < size;) {
-        /* The last page of memory is followed by address 0: translation refuses to go on. */
-        size_t len = XX_PAGE - (gva + done) % XX_PAGE;
+        uint64_t at = gva + done;
+        size_t len = XX_PAGE - at % XX_PAGE;
         if (len > size - done)
             len = size - done;
-        enum xvmi_status status = read_piece(space, gva + done, dst + done, len, &len);
+        enum xvmi_status status =
+            at < gva ? wraps(space, gva) : read_piece(space, at, dst + done, len, &len);
         if (status) {
             dst[0] = '\0';
             return status;
