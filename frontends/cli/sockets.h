@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XVMI_CLI_SOCKETS_H
+#define XVMI_CLI_SOCKETS_H
+
+/* Sockets with everything that is shown of them. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <xvmi/socket.h>
+
+#include "sockname.h"
+
+struct sockets {
+    struct xvmi_socket *v;
+    size_t n; /* the caller may leave some out before sockets_look_at() */
+
+    struct unix_name *names; /* of all unix sockets, by inode: peers are named by them */
+    size_t n_names;
+    struct xvmi_owner_scan *scan; /* NULL: owners are not looked for */
+    void *cgroups;                /* tsearch trees of struct look_up */
+    void *exes;
+};
+
+enum xvmi_status sockets_list(struct sockets *sockets, struct xvmi_vm *vm, unsigned kinds);
+
+/* Owners, cgroups and executables of what is left. A status other than XVMI_OK means that nothing
+ * may be printed. */
+enum xvmi_status sockets_look_at(struct sockets *sockets, struct xvmi_vm *vm, bool owners);
+
+void sockets_print_text(const struct sockets *sockets);
+void sockets_print_json(const struct sockets *sockets);
+void sockets_free(struct sockets *sockets);
+
+#endif
