@@ -82,6 +82,13 @@ XVMI_PUBLIC void xvmi_vm_info(const struct xvmi_vm *vm, struct xvmi_vm_info *inf
 /* The profile in use; borrowed, take a reference to keep it. */
 XVMI_PUBLIC struct xvmi_profile *xvmi_vm_profile(const struct xvmi_vm *vm);
 
+/* A profile from a vmlinux (DWARF, else its .BTF section; and its symbols) without a guest, as
+ * xvmi_vm_open() would make it. The caller gets a reference. XVMI_ERR_FORMAT for a file that is
+ * no ELF or contradicts itself, XVMI_ERR_NOT_FOUND for one without what must be known. */
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_profile_from_vmlinux(const char *path,
+                                                                    struct xvmi_profile **profile,
+                                                                    struct xvmi_error *err);
+
 /*
  * Look anew: what was cached of a live guest's memory and page tables is dropped. Call it
  * before each fresh question. Costs one system call when the backend maps memory, none on
