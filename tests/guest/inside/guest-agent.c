@@ -15,7 +15,6 @@
  *
  * A host that hangs up before that takes the command with it.
  */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,8 +34,13 @@
 enum { max_ports = 32, max_frame = 1 << 17, max_words = 4096 };
 
 static char *const environment[] = {
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root",
-    "LOGNAME=root", "SHELL=/bin/bash", "LANG=C.UTF-8", NULL};
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "USER=root",
+    "LOGNAME=root",
+    "SHELL=/bin/bash",
+    "LANG=C.UTF-8",
+    NULL};
 
 struct frame {
     uint8_t type;
@@ -132,8 +136,8 @@ static bool spawn(struct command *command, struct frame *request)
     close(in[0]);
     close(out[1]);
     close(err[1]);
-    *command = (struct command){command->pid, in[1], out[0], err[0], command->child_signal,
-                                .input_end = 0};
+    *command = (struct command){command->pid,          in[1],         out[0], err[0],
+                                command->child_signal, .input_end = 0};
     fcntl(command->in, F_SETFL, O_NONBLOCK);
     fcntl(command->out, F_SETFL, O_NONBLOCK);
     fcntl(command->err, F_SETFL, O_NONBLOCK);
@@ -202,8 +206,10 @@ static void run(struct command *command, struct frame *frame)
     while (waitpid(command->pid, &status, WNOHANG) != command->pid) {
         bool full = command->in >= 0 && command->input_start < command->input_end;
         struct pollfd polled[] = {
-            {port, full ? 0 : POLLIN, 0},        {command->child_signal, POLLIN, 0},
-            {command->out, POLLIN, 0},           {command->err, POLLIN, 0},
+            {port, full ? 0 : POLLIN, 0},
+            {command->child_signal, POLLIN, 0},
+            {command->out, POLLIN, 0},
+            {command->err, POLLIN, 0},
             {full ? command->in : -1, POLLOUT, 0},
         };
         if (poll(polled, 5, -1) < 0)

@@ -34,7 +34,7 @@ def _resolve(release):
 
 
 def folder(release):
-    """The folder of a kernel: vmlinuz, System.map, release, package, lib/modules, modules.img."""
+    """The folder of a kernel: vmlinuz, release, package, lib/modules, modules.img."""
     suite, meta = _resolve(release)
     home = store.root() / "kernels" / release.removesuffix("-cloud")
     return store.built(home, lambda work: _fetch(suite, meta, work / home.name))
@@ -61,15 +61,14 @@ def _fetch(suite, meta, home):
 
 def _arrange(home, unpacked):
     """Moves what the packages hold to names that do not depend on the release."""
-    images = sorted(unpacked.glob("boot/vmlinuz-*"))
-    modules = sorted(unpacked.glob("lib/modules/*")) + sorted(unpacked.glob("usr/lib/modules/*"))
-    if len(images) != 1 or not modules:
-        raise store.Failure("the kernel's packages hold no image or no modules")
-    release = images[0].name.removeprefix("vmlinuz-")
-    for name in ("vmlinuz", "System.map", "config"):
-        source = unpacked / "boot" / f"{name}-{release}"
-        if source.exists():
-            source.rename(home / name)
+    modules = [*unpacked.glob("lib/modules/*"), *unpacked.glob("usr/lib/modules/*")]
+    if len(modules) != 1:
+        raise store.Failure("the kernel's packages hold no modules, or of several releases")
+    release = modules[0].name
+    image = unpacked / "boot" / f"vmlinuz-{release}"
+    if not image.exists():  # since Linux 6.17
+        image = modules[0] / "vmlinuz"
+    image.rename(home / "vmlinuz")
     (home / "release").write_text(release + "\n")
     (home / "lib").mkdir()
     modules[0].parent.rename(home / "lib/modules")
@@ -77,20 +76,22 @@ def _arrange(home, unpacked):
     store.run("depmod", "-b", home, release)
 
 
-def vmlinux(release):
-    """The kernel's vmlinux with DWARF, from its debug package."""
+def debug_folder(release):
+    """The folder of a kernel's vmlinux (with DWARF) and System.map, from its debug package."""
     home = folder(release)
-    place = store.root() / "vmlinux" / release.removesuffix("-cloud") / "vmlinux"
+    place = store.root() / "debug" / home.name
     suite, _ = _resolve(release)
 
     def fetch(work):
         image, version, _ = (home / "package").read_text().split()
+        name = (home / "release").read_text().strip()
         suite.update()
         deb, = suite.download([f"{image}-dbg={version}"], work)
         store.run("sh", "-c", 'dpkg-deb --fsys-tarfile "$1" | '
-                  'tar -x -C "$2" --wildcards "./usr/lib/debug/boot/vmlinux-*"', "sh", deb, work)
-        found, = work.glob("usr/lib/debug/boot/vmlinux-*")
-        found.rename(work / place.name)
+                  'tar -x -C "$2" ./usr/lib/debug/boot/', "sh", deb, work)
+        (work / place.name).mkdir()
+        for file in ("vmlinux", "System.map"):
+            (work / f"usr/lib/debug/boot/{file}-{name}").rename(work / place.name / file)
 
     return store.built(place, fetch)
 

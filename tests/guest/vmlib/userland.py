@@ -43,13 +43,13 @@ def _bootstrap(work, place):
 
 
 def program(name):
-    """A program of inside/NAME.c, linked statically, so that it runs wherever a kernel does."""
-    source = INSIDE / f"{name}.c"
-    key = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    """A program of inside/, linked statically, so that it runs wherever a kernel does."""
+    sources = sorted(INSIDE.glob(f"{name}.c")) + sorted(INSIDE.glob(f"{name}/*.[ch]"))
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     place = store.root() / "programs" / f"{name}-{key}"
     return store.built(place, lambda work: store.run(
-        "gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-static", "-s",
-        "-o", work / place.name, source))
+        "gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", "-s",
+        "-o", work / place.name, *[source for source in sources if source.suffix == ".c"]))
 
 
 def initramfs(modules, target):

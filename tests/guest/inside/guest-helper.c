@@ -1,5 +1,0 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-int main(void)
-{
-    return 0;
-}
