@@ -22,8 +22,8 @@ class Machine:
     """A guest by name; its state lies in a folder under /run."""
 
     def __init__(self, name):
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
-            raise store.Failure(f"a guest's name is made of a-z, 0-9 and -: {name}")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,31}", name):
+            raise store.Failure(f"a guest's name is made of a-z, 0-9, - and .: {name}")
         self.name = name
         self.home = STATE / name
         self.netns = f"xvmi-{name}"
