@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XVMI_OWNER_H
+#define XVMI_OWNER_H
+
+/*
+ * Who sent this? From a flow as it is seen on the wire to the socket inside the guest and the
+ * processes that hold it.
+ *
+ * The socket is found as the guest's kernel finds it: by its own hash, in one bucket of its own
+ * tables. The process is guessed from what was seen before, and each guess is proven on live
+ * memory before it is named; only when no guess holds are descriptors searched. The cost does
+ * not grow with the number of sockets; it grows with the number of processes only in that search.
+ *
+ * A finder belongs to one vm handle and is used by the thread that uses the handle.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <xvmi/flow.h>
+#include <xvmi/socket.h>
+#include <xvmi/task.h>
+#include <xvmi/vm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct xvmi_finder;
+
+struct xvmi_finder_options {
+    size_t size;         /* sizeof this struct */
+    size_t index_memory; /* bound in bytes on what is remembered of descriptors; 0: 16 MiB */
+};
+
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_finder_new(struct xvmi_vm *vm,
+                                                          const struct xvmi_finder_options *options,
+                                                          struct xvmi_finder **finder);
+/* Before the vm handle is closed. NULL is fine. */
+XVMI_PUBLIC void xvmi_finder_free(struct xvmi_finder *finder);
+
+/* What stands behind a flow. */
+enum xvmi_owner_kind {
+    XVMI_OWNER_NONE,    /* no socket explains it: forged, or gone already */
+    XVMI_OWNER_PROCESS, /* a socket that at least one process holds */
+    XVMI_OWNER_KERNEL,  /* a socket of the kernel itself (NFS, WireGuard, ICMP and TCP replies) */
+    XVMI_OWNER_ORPHAN,  /* a socket that no process holds any more: closing, time-wait; or not
+                           yet: a request, a connection nobody accepted */
+};
+
+/* How the socket was found. */
+enum xvmi_via_socket {
+    XVMI_VIA_NO_SOCKET,
+    XVMI_VIA_EHASH,     /* TCP: connection, request or time-wait, by four-tuple */
+    XVMI_VIA_LISTEN,    /* TCP: a listening socket answers for the port */
+    XVMI_VIA_UDP_HASH2, /* UDP: by local address and port */
+    XVMI_VIA_UDP_HASH,  /* UDP: by local port, bound to any address */
+    XVMI_VIA_RAW,       /* raw socket of this protocol */
+    XVMI_VIA_PING,      /* ICMP echo socket with this id */
+    XVMI_VIA_PACKET,    /* nothing but a packet socket can have sent it */
+    XVMI_VIA_SOCKETS,   /* number of the above */
+};
+
+/* How the process was found. */
+enum xvmi_via_process {
+    XVMI_VIA_NO_PROCESS,
+    XVMI_VIA_LAST,    /* it held this socket last time */
+    XVMI_VIA_CURRENT, /* it runs on a vCPU right now */
+    XVMI_VIA_CGROUP,  /* a task of the socket's control group */
+    XVMI_VIA_INDEX,   /* the remembered descriptors */
+    XVMI_VIA_TASKS,   /* all descriptors of all tasks */
+    XVMI_VIA_PROCESSES,
+};
+
+/* Short names, as `xvmi owner` prints them: "ehash", "last", …; never NULL. */
+XVMI_PUBLIC const char *xvmi_owner_kind_text(enum xvmi_owner_kind kind);
+XVMI_PUBLIC const char *xvmi_via_socket_text(enum xvmi_via_socket via);
+XVMI_PUBLIC const char *xvmi_via_process_text(enum xvmi_via_process via);
+
+/* What identifies a sender: while all of it is the same, so is the sender. */
+struct xvmi_owner_token {
+    uint64_t sock, ino, file; /* the socket */
+    uint64_t task, start_ns;  /* the oldest process that holds it; 0 when there is none */
+    uint64_t exe;             /* GVA of the file it executes: exec is noticed */
+};
+/* The same in one number, for struct xvmi_decision. Never 0. */
+XVMI_PUBLIC uint64_t xvmi_owner_token_number(const struct xvmi_owner_token *token);
+
+#define XVMI_OWNERS_MAX 8
+
+struct xvmi_flow_owner {
+    struct xvmi_task task;
+    int32_t fd;
+    int32_t pad;
+};
+
+struct xvmi_owner {
+    enum xvmi_owner_kind kind;
+    enum xvmi_via_socket via_socket;
+    enum xvmi_via_process via_process;
+    bool translated;           /* found behind the guest's own NAT */
+    bool more;                 /* more than XVMI_OWNERS_MAX processes hold it */
+    struct xvmi_socket socket; /* valid unless kind is NONE */
+    struct xvmi_owner_token token;
+    uint32_t n_owners; /* oldest first */
+    uint32_t reads;    /* of guest memory, for this answer */
+    uint64_t ns;       /* time taken */
+    struct xvmi_flow_owner owners[XVMI_OWNERS_MAX];
+};
+
+/* What a question may cost and what it asks for; zero everything, then set `size`. */
+struct xvmi_owner_query {
+    size_t size;          /* sizeof this struct */
+    bool socket_only;     /* uid, cgroup and netns lie on the socket: do not look for processes */
+    bool opens;           /* the packet opens the flow: remember nothing of older ones */
+    uint32_t max_reads;   /* of guest memory; 0: 1 Mi */
+    uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
+};
+
+/*
+ * Find the owner of one flow. Answers, and returns XVMI_OK, also when there is none (kind NONE).
+ * Executable, arguments, control group and parents of a process named here are asked for with
+ * xvmi_task_exe() and its friends: who does not need them does not pay for them.
+ *
+ *   XVMI_ERR_CHANGED      what was found kept changing while we looked, retries included
+ *   XVMI_ERR_LIMIT        the budget is used up
+ *   XVMI_ERR_UNSUPPORTED  a protocol this library does not know to look up
+ */
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_owner_find(struct xvmi_finder *finder,
+                                                          const struct xvmi_flow *flow,
+                                                          const struct xvmi_owner_query *query,
+                                                          struct xvmi_owner *answer);
+
+/*
+ * Is the sender still the same: this socket, held by this process, running this program? A
+ * handful of reads. XVMI_OK: yes. XVMI_ERR_CHANGED: no, ask anew.
+ */
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_owner_revalidate(
+    struct xvmi_finder *finder, const struct xvmi_owner_token *token);
+
+/* The process that started this one; XVMI_ERR_NOT_FOUND at the top. */
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_task_parent(struct xvmi_vm *vm,
+                                                           const struct xvmi_task *task,
+                                                           struct xvmi_task *parent);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
