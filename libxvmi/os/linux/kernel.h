@@ -24,11 +24,6 @@
 
 /* Where the kernel's text is linked, unless CONFIG_PHYSICAL_START was changed. */
 #define XL_LINKED_TEXT UINT64_C(0xffffffff81000000)
-/* __START_KERNEL_map: kernel image addresses are this plus the physical one minus phys_base;
- * KASLR keeps the image below it + 1 GiB, where modules begin. */
-#define XL_IMAGE_MAP UINT64_C(0xffffffff80000000)
-#define XL_IMAGE_MAX (UINT64_C(1) << 30)
-
 /* Ways to the kernel. */
 #define XL_BY_REGISTERS (1u << 0) /* CR3 of a vCPU */
 #define XL_BY_NOTE      (1u << 1) /* the VMCOREINFO that the guest announced to its hypervisor */
@@ -40,7 +35,7 @@ struct xl_kernel {
     uint8_t build_id[XVMI_BUILD_ID_MAX];
     size_t build_id_len; /* 0: none, or not found yet */
     unsigned found_by;   /* one of XL_BY_* */
-    struct xx_paging paging;
+    struct xx_paging paging; /* until xl_profile_get() perhaps a process's, good enough to begin */
     uint64_t text;         /* _text: run-time address of the image's first byte */
     uint64_t kaslr_offset; /* text minus where it was linked; exact once there is a profile */
     uint64_t phys_base;    /* the kernel's variable of that name */
@@ -52,10 +47,11 @@ struct xl_kernel {
 /*
  * Find the running kernel. Candidates come, in this order, from the vCPUs' registers, from the
  * VMCOREINFO that the backend knows of, and from all VMCOREINFO pages in RAM; each must be
- * confirmed by what its own page tables show: a kernel image whose banner (registers) or
- * init_uts_ns (VMCOREINFO) carries the release. A kernel that a vCPU runs on is the live one,
- * whatever older kernels memory still holds. Without registers, several different kernels that
- * all verify are an error, not a choice.
+ * confirmed by what its own page tables show: a kernel image with a banner, whose release and place
+ * are those that VMCOREINFO speaks of. A kernel that a vCPU runs on is the live one, whatever
+ * older kernels memory still holds. Without registers, of several kernels that all verify the one
+ * that booted last is taken if the real-mode trampoline tells which (see kernel.c), else they
+ * are an error, not a choice.
  *
  * XVMI_ERR_UNSUPPORTED: none found; the text lists what was tried and why it failed.
  */
@@ -78,7 +74,9 @@ struct xl_profile_options {
  * the guest's own BTF and kallsyms. What was made is stored in the cache; failing to do so is no
  * error. *from_cache says whether it was loaded from there.
  *
- * Fills in what only a profile tells: kernel->kaslr_offset, page_offset, build_id.
+ * Fills in what only a profile tells: kernel->kaslr_offset, page_offset, build_id; and moves
+ * kernel->paging and `space` to the kernel's own page tables, which no process takes along when it
+ * ends.
  *
  * XVMI_ERR_MISMATCH: the profile named is of another kernel. XVMI_ERR_UNSUPPORTED: no source gave
  * one; the text says why each failed.
