@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/vec.h"
 #include "os/linux/image.h"
 #include "os/linux/vmcoreinfo.h"
 
@@ -171,9 +172,10 @@ static enum xvmi_status verify(struct xm_mem *mem, const struct xl_vmcoreinfo *i
     };
     enum xvmi_status status = examine(mem, paging, kernel, &identity, err);
     if (!status && !absorb(kernel, info))
-        status = xvmi_error_set(err, XVMI_ERR_NOT_FOUND,
-                                "its page tables show %s, phys_base 0x%lx, but it speaks of phys_base 0x%lx",
-                                kernel->release, kernel->phys_base, info->phys_base);
+        status = xvmi_error_set(
+            err, XVMI_ERR_NOT_FOUND,
+            "its page tables show %s, phys_base 0x%lx, but it speaks of phys_base 0x%lx",
+            kernel->release, kernel->phys_base, info->phys_base);
     if (status)
         return xvmi_error_frame(err, status, "VMCOREINFO of %s", info->release);
     for (size_t i = 0; i < identity.n && identity.n > 1; i++)
@@ -206,7 +208,7 @@ static uint64_t top_entry(struct xm_mem *mem, const struct xl_kernel *kernel)
     uint64_t entry;
     return xm_read(mem, kernel->paging.root + 511 * sizeof(entry), &entry, sizeof(entry), NULL)
                ? 0
-               : entry;
+               : entry & CR3_ADDR;
 }
 
 /*
@@ -218,7 +220,8 @@ static bool has_trampoline(struct xm_mem *mem, const struct xl_kernel *kernel)
 {
     uint64_t entry = top_entry(mem, kernel), seen;
     for (uint64_t page = 0; entry && page < LOW_MEMORY; page += PAGE)
-        if (!xm_read(mem, page + 511 * sizeof(seen), &seen, sizeof(seen), NULL) && seen == entry)
+        if (!xm_read(mem, page + 511 * sizeof(seen), &seen, sizeof(seen), NULL) &&
+            (seen & CR3_ADDR) == entry)
             return true;
     return false;
 }

@@ -33,13 +33,13 @@
 struct xl_kernel {
     char release[XVMI_RELEASE_MAX + 1];
     uint8_t build_id[XVMI_BUILD_ID_MAX];
-    size_t build_id_len; /* 0: none, or not found yet */
-    unsigned found_by;   /* one of XL_BY_* */
+    size_t build_id_len;     /* 0: none, or not found yet */
+    unsigned found_by;       /* one of XL_BY_* */
     struct xx_paging paging; /* until xl_profile_get() perhaps a process's, good enough to begin */
-    uint64_t text;         /* _text: run-time address of the image's first byte */
-    uint64_t kaslr_offset; /* text minus where it was linked; exact once there is a profile */
-    uint64_t phys_base;    /* the kernel's variable of that name */
-    uint64_t page_offset;  /* start of the direct map; 0 until xl_profile_get(), or not known */
+    uint64_t text;           /* _text: run-time address of the image's first byte */
+    uint64_t kaslr_offset;   /* text minus where it was linked; exact once there is a profile */
+    uint64_t phys_base;      /* the kernel's variable of that name */
+    uint64_t page_offset;    /* start of the direct map; 0 until xl_profile_get(), or not known */
     /* Where kallsyms keeps its tables, as far as VMCOREINFO said; zero: to be found by shape. */
     struct xl_kallsyms_tables kallsyms;
 };
