@@ -4,265 +4,20 @@
 #include <string.h>
 
 #include "base/vec.h"
-#include "type/dwarf-scan.h"
+#include "type/dwarf-form.h"
 
 /* Compilers number abbreviations from 1 without gaps; large kernel units have some 300. */
 #define CODE_MAX  65535
 #define STEPS_MAX (4U << 20)
 
-/* Steps below 0x80 skip that many bytes. */
+/* How to get over the attributes of a DIE. Steps below STEP_END skip that many bytes. */
 enum step {
     STEP_END = 0x80,
-    STEP_LEB,
-    STEP_STRING,
-    STEP_BLOCK1,
-    STEP_BLOCK2,
-    STEP_BLOCK4,
-    STEP_BLOCK,
-    STEP_INDIRECT,
     STEP_DECLARATION, /* a flag in the DIE */
     STEP_SIBLING,     /* followed by the form, as STEP_NAME is */
     STEP_NAME,
+    STEP_VARIABLE, /* and above: plus an enum xt_variable */
 };
-
-/* A cursor that never leaves its section: what is missing reads as 0 and sets `bad`. */
-struct cursor {
-    const uint8_t *p, *end;
-    bool bad;
-};
-
-static struct cursor cursor_at(const struct xt_bytes *bytes, uint64_t at, uint64_t end)
-{
-    if (end > bytes->n || at > end)
-        return (struct cursor){.bad = true};
-    return (struct cursor){bytes->p + at, bytes->p + end, false};
-}
-
-static void skip(struct cursor *c, uint64_t n)
-{
-    if (n > (uint64_t)(c->end - c->p)) {
-        c->bad = true;
-        c->p = c->end;
-        return;
-    }
-    c->p += n;
-}
-
-static uint64_t get_fixed(struct cursor *c, unsigned int size)
-{
-    uint64_t v = 0;
-    if (size > (size_t)(c->end - c->p)) {
-        c->bad = true;
-        c->p = c->end;
-        return 0;
-    }
-    memcpy(&v, c->p, size); /* little endian, like every host that we run on */
-    c->p += size;
-    return v;
-}
-
-static uint64_t get_leb(struct cursor *c)
-{
-    uint64_t v = 0;
-    for (unsigned int shift = 0; c->p < c->end && shift < 70; shift += 7) {
-        uint8_t byte = *c->p++;
-        if (shift < 64)
-            v |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return v;
-    }
-    c->bad = true;
-    c->p = c->end;
-    return 0;
-}
-
-static const char *get_string(struct cursor *c)
-{
-    const uint8_t *begin = c->p;
-    const uint8_t *nul = begin < c->end ? memchr(begin, 0, (size_t)(c->end - begin)) : NULL;
-    if (!nul) {
-        c->bad = true;
-        c->p = c->end;
-        return "";
-    }
-    c->p = nul + 1;
-    return (const char *)begin;
-}
-
-/* Bytes that a form takes in a DIE, -1: it depends on the DIE, -2: no such form. */
-static int form_size(const struct xt_unit *unit, uint64_t form)
-{
-    switch (form) {
-    case DW_FORM_flag_present:
-    case DW_FORM_implicit_const:
-        return 0;
-    case DW_FORM_data1:
-    case DW_FORM_ref1:
-    case DW_FORM_flag:
-    case DW_FORM_strx1:
-    case DW_FORM_addrx1:
-        return 1;
-    case DW_FORM_data2:
-    case DW_FORM_ref2:
-    case DW_FORM_strx2:
-    case DW_FORM_addrx2:
-        return 2;
-    case DW_FORM_strx3:
-    case DW_FORM_addrx3:
-        return 3;
-    case DW_FORM_data4:
-    case DW_FORM_ref4:
-    case DW_FORM_strx4:
-    case DW_FORM_addrx4:
-    case DW_FORM_ref_sup4:
-        return 4;
-    case DW_FORM_data8:
-    case DW_FORM_ref8:
-    case DW_FORM_ref_sig8:
-    case DW_FORM_ref_sup8:
-        return 8;
-    case DW_FORM_data16:
-        return 16;
-    case DW_FORM_addr:
-        return unit->address_size;
-    case DW_FORM_ref_addr:
-        return unit->version == 2 ? unit->address_size : unit->offset_size;
-    case DW_FORM_strp:
-    case DW_FORM_line_strp:
-    case DW_FORM_strp_sup:
-    case DW_FORM_sec_offset:
-    case DW_FORM_GNU_ref_alt:
-    case DW_FORM_GNU_strp_alt:
-        return unit->offset_size;
-    case DW_FORM_string:
-    case DW_FORM_block1:
-    case DW_FORM_block2:
-    case DW_FORM_block4:
-    case DW_FORM_block:
-    case DW_FORM_exprloc:
-    case DW_FORM_sdata:
-    case DW_FORM_udata:
-    case DW_FORM_ref_udata:
-    case DW_FORM_strx:
-    case DW_FORM_addrx:
-    case DW_FORM_loclistx:
-    case DW_FORM_rnglistx:
-    case DW_FORM_GNU_addr_index:
-    case DW_FORM_GNU_str_index:
-    case DW_FORM_indirect:
-        return -1;
-    }
-    return -2;
-}
-
-static enum step variable_step(uint64_t form)
-{
-    switch (form) {
-    case DW_FORM_string:
-        return STEP_STRING;
-    case DW_FORM_block1:
-        return STEP_BLOCK1;
-    case DW_FORM_block2:
-        return STEP_BLOCK2;
-    case DW_FORM_block4:
-        return STEP_BLOCK4;
-    case DW_FORM_block:
-    case DW_FORM_exprloc:
-        return STEP_BLOCK;
-    case DW_FORM_indirect:
-        return STEP_INDIRECT;
-    default:
-        return STEP_LEB;
-    }
-}
-
-static void skip_variable(struct cursor *c, enum step step)
-{
-    switch (step) {
-    case STEP_LEB:
-        get_leb(c);
-        break;
-    case STEP_STRING:
-        get_string(c);
-        break;
-    case STEP_BLOCK1:
-        skip(c, get_fixed(c, 1));
-        break;
-    case STEP_BLOCK2:
-        skip(c, get_fixed(c, 2));
-        break;
-    case STEP_BLOCK4:
-        skip(c, get_fixed(c, 4));
-        break;
-    case STEP_BLOCK:
-        skip(c, get_leb(c));
-        break;
-    default:
-        c->bad = true;
-    }
-}
-
-static void skip_form(struct cursor *c, const struct xt_unit *unit, uint64_t form)
-{
-    if (form == DW_FORM_indirect)
-        form = get_leb(c);
-    int size = form_size(unit, form);
-    if (size >= 0)
-        skip(c, (uint64_t)size);
-    else if (size == -1)
-        skip_variable(c, variable_step(form));
-    else
-        c->bad = true;
-}
-
-static const char *string_at(const struct xt_bytes *bytes, uint64_t at)
-{
-    struct cursor c = cursor_at(bytes, at, bytes->n);
-    return c.bad ? "" : get_string(&c);
-}
-
-/* A name is "" when it is in a form that no kernel's compiler uses for names. */
-static const char *get_name(struct cursor *c, const struct xt_dwarf *dwarf,
-                            const struct xt_unit *unit, uint64_t form)
-{
-    uint64_t index;
-    switch (form) {
-    case DW_FORM_string:
-        return get_string(c);
-    case DW_FORM_strp:
-        return string_at(&dwarf->str, get_fixed(c, unit->offset_size));
-    case DW_FORM_line_strp:
-        return string_at(&dwarf->line_str, get_fixed(c, unit->offset_size));
-    case DW_FORM_strx1:
-    case DW_FORM_strx2:
-    case DW_FORM_strx3:
-    case DW_FORM_strx4:
-        index = get_fixed(c, (unsigned int)form_size(unit, form));
-        break;
-    case DW_FORM_strx:
-        index = get_leb(c);
-        break;
-    default:
-        skip_form(c, unit, form);
-        return "";
-    }
-    const struct xt_bytes *offsets = &dwarf->str_offsets;
-    if (unit->str_base > offsets->n || index >= (offsets->n - unit->str_base) / unit->offset_size)
-        return "";
-    struct cursor entry =
-        cursor_at(offsets, unit->str_base + index * unit->offset_size, offsets->n);
-    return string_at(&dwarf->str, get_fixed(&entry, unit->offset_size));
-}
-
-/* One (attribute, form) pair of an abbreviation; false at the end of the list. */
-static bool next_attribute(struct cursor *c, uint64_t *attribute, uint64_t *form)
-{
-    *attribute = get_leb(c);
-    *form = get_leb(c);
-    if (*form == DW_FORM_implicit_const)
-        get_leb(c);
-    return !c->bad && (*attribute || *form);
-}
 
 static enum xvmi_status bad_unit(struct xvmi_error *err, size_t at, const char *what)
 {
@@ -272,30 +27,30 @@ static enum xvmi_status bad_unit(struct xvmi_error *err, size_t at, const char *
 static enum xvmi_status read_header(const struct xt_dwarf *dwarf, size_t at, struct xt_unit *unit,
                                     struct xvmi_error *err)
 {
-    struct cursor c = cursor_at(&dwarf->info, at, dwarf->info.n);
+    struct xt_cursor c = xt_cursor_at(&dwarf->info, at, dwarf->info.n);
     *unit = (struct xt_unit){.at = at, .offset_size = 4, .name = ""};
-    uint64_t length = get_fixed(&c, 4);
+    uint64_t length = xt_get_fixed(&c, 4);
     if (length == 0xffffffff) {
         unit->offset_size = 8;
-        length = get_fixed(&c, 8);
+        length = xt_get_fixed(&c, 8);
     }
     if (c.bad || length > (uint64_t)(c.end - c.p))
         return bad_unit(err, at, "longer than the section");
     c.end = c.p + length;
     unit->end = (size_t)(c.end - dwarf->info.p);
-    unit->version = (uint8_t)get_fixed(&c, 2);
+    unit->version = (uint8_t)xt_get_fixed(&c, 2);
     if (unit->version < 2 || unit->version > 5)
         return xvmi_error_set(err, XVMI_ERR_UNSUPPORTED,
                               "DWARF: unit at %#zx is of version %u, not 2 to 5", at,
                               unit->version);
     uint8_t type = DW_UT_compile;
     if (unit->version == 5) {
-        type = (uint8_t)get_fixed(&c, 1);
-        unit->address_size = (uint8_t)get_fixed(&c, 1);
+        type = (uint8_t)xt_get_fixed(&c, 1);
+        unit->address_size = (uint8_t)xt_get_fixed(&c, 1);
     }
-    unit->abbrev = get_fixed(&c, unit->offset_size);
+    unit->abbrev = xt_get_fixed(&c, unit->offset_size);
     if (unit->version < 5)
-        unit->address_size = (uint8_t)get_fixed(&c, 1);
+        unit->address_size = (uint8_t)xt_get_fixed(&c, 1);
     unit->skip = type != DW_UT_compile && type != DW_UT_partial;
     unit->dies = (size_t)(c.p - dwarf->info.p);
     /* Without DW_AT_str_offsets_base: after the first header of .debug_str_offsets. */
@@ -306,14 +61,14 @@ static enum xvmi_status read_header(const struct xt_dwarf *dwarf, size_t at, str
 }
 
 /* Move to the attributes of abbreviation `code`. */
-static bool find_abbrev(struct cursor *c, uint64_t code)
+static bool find_abbrev(struct xt_cursor *c, uint64_t code)
 {
-    for (uint64_t at; (at = get_leb(c)) && !c->bad;) {
-        get_leb(c);
-        get_fixed(c, 1);
+    for (uint64_t at; (at = xt_get_leb(c)) && !c->bad;) {
+        xt_get_leb(c);
+        xt_get_fixed(c, 1);
         if (at == code)
             return !c->bad;
-        for (uint64_t attribute, form; next_attribute(c, &attribute, &form);)
+        for (uint64_t attribute, form; xt_next_attribute(c, &attribute, &form);)
             ;
     }
     return false;
@@ -325,29 +80,29 @@ enum xvmi_status xt_unit_read(const struct xt_dwarf *dwarf, size_t at, struct xt
     enum xvmi_status status = read_header(dwarf, at, unit, err);
     if (status || unit->skip)
         return status;
-    struct cursor die = cursor_at(&dwarf->info, unit->dies, unit->end);
-    struct cursor abbrev = cursor_at(&dwarf->abbrev, unit->abbrev, dwarf->abbrev.n);
-    uint64_t code = get_leb(&die);
+    struct xt_cursor die = xt_cursor_at(&dwarf->info, unit->dies, unit->end);
+    struct xt_cursor abbrev = xt_cursor_at(&dwarf->abbrev, unit->abbrev, dwarf->abbrev.n);
+    uint64_t code = xt_get_leb(&die);
     if (!code || abbrev.bad || !find_abbrev(&abbrev, code))
         return bad_unit(err, at, "its abbreviations are missing");
-    struct cursor name = {.bad = true};
+    struct xt_cursor name = {.bad = true};
     uint64_t name_form = 0;
-    for (uint64_t attribute, form; next_attribute(&abbrev, &attribute, &form);) {
+    for (uint64_t attribute, form; xt_next_attribute(&abbrev, &attribute, &form);) {
         if (attribute == DW_AT_name) {
             name = die;
             name_form = form;
         }
-        if (attribute == DW_AT_str_offsets_base && form_size(unit, form) == unit->offset_size) {
-            unit->str_base = get_fixed(&die, unit->offset_size);
+        if (attribute == DW_AT_str_offsets_base && xt_form_size(unit, form) == unit->offset_size) {
+            unit->str_base = xt_get_fixed(&die, unit->offset_size);
             continue;
         }
-        skip_form(&die, unit, form);
+        xt_form_skip(&die, unit, form);
     }
     if (die.bad || abbrev.bad)
         return bad_unit(err, at, "its first entry is cut off");
     /* Only now: the base of indexed strings may follow the name. */
     if (name_form)
-        unit->name = get_name(&name, dwarf, unit, name_form);
+        unit->name = xt_form_name(&name, dwarf, unit, name_form);
     return XVMI_OK;
 }
 
@@ -371,8 +126,8 @@ static bool has_wanted_name(uint64_t tag)
 static bool push_steps(struct xt_scan *scan, const struct xt_unit *unit, struct xt_abbrev *abbrev,
                        uint64_t attribute, uint64_t form, unsigned int *fixed)
 {
-    int size = form_size(unit, form);
-    enum step step = STEP_END;
+    int size = xt_form_size(unit, form);
+    unsigned int step = STEP_END;
     if (attribute == DW_AT_declaration && form == DW_FORM_flag_present)
         abbrev->declaration = true;
     if (attribute == DW_AT_declaration && form == DW_FORM_flag)
@@ -381,9 +136,9 @@ static bool push_steps(struct xt_scan *scan, const struct xt_unit *unit, struct 
         step = STEP_SIBLING;
     else if (attribute == DW_AT_name && has_wanted_name(abbrev->tag) && form != DW_FORM_indirect)
         step = STEP_NAME;
-    else if (size == -1)
-        step = variable_step(form);
-    if (size == -2 || form > 0xffff)
+    else if (size == XT_FORM_VARIES)
+        step = STEP_VARIABLE + xt_form_variable(form);
+    if (size == XT_FORM_UNKNOWN || form > 0xffff)
         return false;
     if (step == STEP_END)
         *fixed += (unsigned int)size;
@@ -403,14 +158,14 @@ static bool push_steps(struct xt_scan *scan, const struct xt_unit *unit, struct 
            xb_vec_push(&scan->steps, (uint8_t)(form >> 8));
 }
 
-static bool load_abbrev(struct xt_scan *scan, const struct xt_unit *unit, struct cursor *c,
+static bool load_abbrev(struct xt_scan *scan, const struct xt_unit *unit, struct xt_cursor *c,
                         struct xt_abbrev *abbrev)
 {
-    abbrev->tag = (uint16_t)get_leb(c);
-    abbrev->children = get_fixed(c, 1);
+    abbrev->tag = (uint16_t)xt_get_leb(c);
+    abbrev->children = xt_get_fixed(c, 1);
     abbrev->steps = (uint32_t)scan->steps.n;
     unsigned int fixed = 0;
-    for (uint64_t attribute, form; next_attribute(c, &attribute, &form);)
+    for (uint64_t attribute, form; xt_next_attribute(c, &attribute, &form);)
         if (scan->steps.n > STEPS_MAX || !push_steps(scan, unit, abbrev, attribute, form, &fixed))
             return false;
     if (fixed && !xb_vec_push(&scan->steps, (uint8_t)fixed))
@@ -426,8 +181,8 @@ static bool load_abbrevs(struct xt_scan *scan, const struct xt_unit *unit)
         return true;
     scan->loaded = UINT64_MAX;
     scan->abbrevs.n = scan->steps.n = 0;
-    struct cursor c = cursor_at(&scan->dwarf->abbrev, unit->abbrev, scan->dwarf->abbrev.n);
-    for (uint64_t code; !c.bad && (code = get_leb(&c));) {
+    struct xt_cursor c = xt_cursor_at(&scan->dwarf->abbrev, unit->abbrev, scan->dwarf->abbrev.n);
+    for (uint64_t code; !c.bad && (code = xt_get_leb(&c));) {
         if (code > CODE_MAX)
             return false;
         while (scan->abbrevs.n <= code)
@@ -451,32 +206,32 @@ struct stepped {
     bool declaration;
 };
 
-static uint64_t get_sibling(struct cursor *c, const struct xt_unit *unit, unsigned int form)
+static uint64_t get_sibling(struct xt_cursor *c, const struct xt_unit *unit, unsigned int form)
 {
     switch (form) {
     case DW_FORM_ref1:
     case DW_FORM_ref2:
     case DW_FORM_ref4:
     case DW_FORM_ref8:
-        return get_fixed(c, (unsigned int)form_size(unit, form));
+        return xt_get_fixed(c, (unsigned int)xt_form_size(unit, form));
     case DW_FORM_ref_udata:
-        return get_leb(c);
+        return xt_get_leb(c);
     default:
-        skip_form(c, unit, form);
+        xt_form_skip(c, unit, form);
         return 0;
     }
 }
 
 /* Over the attributes of one DIE. */
 static void step_over(const struct xt_scan *scan, const struct xt_unit *unit,
-                      const struct xt_abbrev *abbrev, struct cursor *c, struct stepped *out)
+                      const struct xt_abbrev *abbrev, struct xt_cursor *c, struct stepped *out)
 {
     *out = (struct stepped){.name = "", .declaration = abbrev->declaration};
     for (const uint8_t *step = scan->steps.v + abbrev->steps; *step != STEP_END; step++) {
         if (*step < STEP_END) {
-            skip(c, *step);
+            xt_skip(c, *step);
         } else if (*step == STEP_NAME) {
-            out->name = get_name(c, scan->dwarf, unit, step[1] | (uint64_t)step[2] << 8);
+            out->name = xt_form_name(c, scan->dwarf, unit, step[1] | (uint64_t)step[2] << 8);
             step += 2;
         } else if (*step == STEP_SIBLING) {
             out->sibling = get_sibling(c, unit, step[1] | (unsigned int)step[2] << 8);
@@ -487,11 +242,9 @@ static void step_over(const struct xt_scan *scan, const struct xt_unit *unit,
                 abbrev->tag != DW_TAG_enumeration_type)
                 return;
         } else if (*step == STEP_DECLARATION) {
-            out->declaration |= get_fixed(c, 1) != 0;
-        } else if (*step == STEP_INDIRECT) {
-            skip_form(c, unit, DW_FORM_indirect);
+            out->declaration |= xt_get_fixed(c, 1) != 0;
         } else {
-            skip_variable(c, (enum step) * step);
+            xt_skip_variable(c, unit, (enum xt_variable)(*step - STEP_VARIABLE));
         }
     }
 }
@@ -511,11 +264,11 @@ enum xvmi_status xt_unit_scan(struct xt_scan *scan, const struct xt_unit *unit, 
 {
     if (!load_abbrevs(scan, unit))
         return bad_unit(err, unit->at, "its abbreviations make no sense");
-    struct cursor c = cursor_at(&scan->dwarf->info, unit->dies, unit->end);
+    struct xt_cursor c = xt_cursor_at(&scan->dwarf->info, unit->dies, unit->end);
     unsigned int depth = 0;
     do {
         size_t at = (size_t)(c.p - scan->dwarf->info.p);
-        uint64_t code = get_leb(&c);
+        uint64_t code = xt_get_leb(&c);
         if (!code && !c.bad && depth) {
             depth--;
             continue;
@@ -544,7 +297,7 @@ enum xvmi_status xt_unit_scan(struct xt_scan *scan, const struct xt_unit *unit, 
         size_t done = (size_t)(c.p - scan->dwarf->info.p) - unit->at;
         if (die.sibling < done || die.sibling > unit->end - unit->at)
             return bad_unit(err, unit->at, "a sibling lies outside");
-        skip(&c, die.sibling - done);
+        xt_skip(&c, die.sibling - done);
     } while (depth && c.p < c.end);
     return XVMI_OK;
 }
