@@ -8,7 +8,8 @@
 #include "type/builder.h"
 #include "type/names.h"
 
-#define XT_NONE UINT32_MAX
+#define XT_NONE     UINT32_MAX
+#define XT_NUMBERED 0x10000u /* handicap of a symbol that only has a number more than the name */
 
 /* A struct or union of which something is wanted. */
 struct xt_wanted_type {

@@ -136,9 +136,10 @@ void xt_builder_free(struct xt_builder *builder)
     free(builder);
 }
 
-/* The first of a name counts, and an earlier spelling more than a later one. */
+/* The first of a name counts, and an earlier spelling more than a later one. `handicap` ranks what
+ * goes by a name only nearly behind all that have it. */
 static void add_value(struct xt_builder *b, const struct xt_names *names, const char *name,
-                      size_t len, uint64_t value)
+                      size_t len, uint32_t handicap, uint64_t value)
 {
     if (!len)
         return;
@@ -146,23 +147,37 @@ static void add_value(struct xt_builder *b, const struct xt_names *names, const 
     for (uint32_t i = hit ? hit->value : XT_NONE; i != XT_NONE; i = b->spellings.v[i].next) {
         const struct xt_spelling *spelling = &b->spellings.v[i];
         struct xt_result *result = &b->results[spelling->want];
-        if (spelling->rank < result->rank) {
-            b->enums_open -= b->wants[spelling->want].kind == XT_ENUM && spelling->rank == 0;
-            result->rank = spelling->rank;
+        uint32_t rank = spelling->rank + handicap;
+        if (rank < result->rank) {
+            b->enums_open -= b->wants[spelling->want].kind == XT_ENUM && rank == 0;
+            result->rank = rank;
             result->value = value;
         }
     }
 }
 
+/* Compilers number the static variables of functions: "secret.17". The length without that. */
+static size_t without_number(const char *name, size_t len)
+{
+    size_t end = len;
+    while (end > 0 && name[end - 1] >= '0' && name[end - 1] <= '9')
+        end--;
+    return end > 1 && end < len && name[end - 1] == '.' ? end - 1 : len;
+}
+
 void xt_builder_add_symbol(struct xt_builder *builder, const char *name, size_t len, uint64_t addr)
 {
-    add_value(builder, &builder->symbol_names, name, len, addr);
+    size_t bare = without_number(name, len);
+    if (bare == len)
+        add_value(builder, &builder->symbol_names, name, len, 0, addr);
+    else
+        add_value(builder, &builder->symbol_names, name, bare, XT_NUMBERED, addr);
 }
 
 void xt_builder_add_enumerator(struct xt_builder *builder, const char *name, size_t len,
                                int64_t value)
 {
-    add_value(builder, &builder->enum_names, name, len, (uint64_t)value);
+    add_value(builder, &builder->enum_names, name, len, 0, (uint64_t)value);
 }
 
 void xt_builder_set_identity(struct xt_builder *builder, const void *build_id, size_t len,

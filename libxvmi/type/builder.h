@@ -28,7 +28,8 @@ XVMI_CHECKED enum xvmi_status xt_builder_add_vmlinux(struct xt_builder *builder,
                                                      enum xvmi_profile_source source,
                                                      struct xvmi_error *err);
 
-/* Offer one symbol; ignored unless wanted, the first of a name counts. Fast: called for each of
+/* Offer one symbol; ignored unless wanted, the first of a name counts. A static variable of a
+ * function ("name.17") goes by its bare name unless something has just that name. Fast: called for each of
  * 150,000 names. `addr` is as linked (KASLR offset taken off, per-CPU symbols as offsets). */
 void xt_builder_add_symbol(struct xt_builder *builder, const char *name, size_t len, uint64_t addr);
 

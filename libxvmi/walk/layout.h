@@ -20,6 +20,7 @@ struct xw_field {
 };
 
 #define XW_SIZE(id, type)             uint32_t size_##id;
+#define XW_OPT_SIZE(id, type)         uint32_t size_##id;
 #define XW_MEMBER(id, type, path)     struct xw_field id;
 #define XW_OPT_MEMBER(id, type, path) struct xw_field id;
 #define XW_SYMBOL(id, name)
@@ -29,6 +30,7 @@ struct xw_layout {
     uint32_t pad;
 };
 #undef XW_SIZE
+#undef XW_OPT_SIZE
 #undef XW_MEMBER
 #undef XW_OPT_MEMBER
 #undef XW_SYMBOL
@@ -36,6 +38,7 @@ struct xw_layout {
 
 /* Run-time addresses in the guest, KASLR included; 0 when the kernel has no such symbol. */
 #define XW_SIZE(id, type)
+#define XW_OPT_SIZE(id, type)
 #define XW_MEMBER(id, type, path)
 #define XW_OPT_MEMBER(id, type, path)
 #define XW_SYMBOL(id, name)     uint64_t id;
@@ -44,6 +47,7 @@ struct xw_symbols {
 #include "linux.def"
 };
 #undef XW_SIZE
+#undef XW_OPT_SIZE
 #undef XW_MEMBER
 #undef XW_OPT_MEMBER
 #undef XW_SYMBOL

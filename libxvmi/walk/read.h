@@ -25,6 +25,7 @@
 
 /* Numbers for the members of linux.def, to say in which one a walk failed. */
 #define XW_SIZE(id, type)
+#define XW_OPT_SIZE(id, type)
 #define XW_MEMBER(id, type, path)     XW_ID_##id,
 #define XW_OPT_MEMBER(id, type, path) XW_ID_##id,
 #define XW_SYMBOL(id, name)
@@ -34,6 +35,7 @@ enum xw_id {
     XW_IDS,
 };
 #undef XW_SIZE
+#undef XW_OPT_SIZE
 #undef XW_MEMBER
 #undef XW_OPT_MEMBER
 #undef XW_SYMBOL

@@ -79,13 +79,15 @@ static struct xw_field place(struct cursor *cursors, const char *type, const cha
 static void make_layout(struct xw_layout *lay)
 {
     struct cursor cursors[MAX_TYPES] = {0};
-#define XW_SIZE(id, type)             lay->size_##id = 16;
+#define XW_SIZE(id, type) lay->size_##id = 16;
+#define XW_OPT_SIZE(id, type)
 #define XW_MEMBER(id, type, path)     lay->id = place(cursors, #type, path);
 #define XW_OPT_MEMBER(id, type, path) lay->id = place(cursors, #type, path);
 #define XW_SYMBOL(id, name)
 #define XW_OPT_SYMBOL(id, name)
 #include "walk/linux.def"
 #undef XW_SIZE
+#undef XW_OPT_SIZE
 #undef XW_MEMBER
 #undef XW_OPT_MEMBER
 #undef XW_SYMBOL

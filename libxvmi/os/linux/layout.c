@@ -7,6 +7,7 @@
 /* walk/linux.def, row by row: what type/ is asked for, and where in struct xw_layout or
  * struct xw_symbols the answer goes. */
 #define XW_SIZE(id, type)             {XT_SIZE, false, #type, ""},
+#define XW_OPT_SIZE(id, type)         {XT_SIZE, true, #type, ""},
 #define XW_MEMBER(id, type, path)     {XT_MEMBER, false, #type, path},
 #define XW_OPT_MEMBER(id, type, path) {XT_MEMBER, true, #type, path},
 #define XW_SYMBOL(id, name)           {XT_SYMBOL, false, "", name},
@@ -15,12 +16,14 @@ static const struct xt_want wants[] = {
 #include "walk/linux.def"
 };
 #undef XW_SIZE
+#undef XW_OPT_SIZE
 #undef XW_MEMBER
 #undef XW_OPT_MEMBER
 #undef XW_SYMBOL
 #undef XW_OPT_SYMBOL
 
 #define XW_SIZE(id, type)             offsetof(struct xw_layout, size_##id),
+#define XW_OPT_SIZE(id, type)         offsetof(struct xw_layout, size_##id),
 #define XW_MEMBER(id, type, path)     offsetof(struct xw_layout, id),
 #define XW_OPT_MEMBER(id, type, path) offsetof(struct xw_layout, id),
 #define XW_SYMBOL(id, name)           offsetof(struct xw_symbols, id),
@@ -29,6 +32,7 @@ static const size_t targets[] = {
 #include "walk/linux.def"
 };
 #undef XW_SIZE
+#undef XW_OPT_SIZE
 #undef XW_MEMBER
 #undef XW_OPT_MEMBER
 #undef XW_SYMBOL
@@ -36,6 +40,7 @@ static const size_t targets[] = {
 
 /* Names of enum xw_id. */
 #define XW_SIZE(id, type)
+#define XW_OPT_SIZE(id, type)
 #define XW_MEMBER(id, type, path)     #type "." path,
 #define XW_OPT_MEMBER(id, type, path) #type "." path,
 #define XW_SYMBOL(id, name)
@@ -44,6 +49,7 @@ static const char *const field_names[] = {
 #include "walk/linux.def"
 };
 #undef XW_SIZE
+#undef XW_OPT_SIZE
 #undef XW_MEMBER
 #undef XW_OPT_MEMBER
 #undef XW_SYMBOL
