@@ -66,6 +66,8 @@ int main(int argc, char **argv)
     argp_program_version_hook = print_version;
     argp_err_exit_status = EXIT_USAGE;
     int at = 0;
+    if (argc > 0)
+        argv[0] = must_printf("xvmi"); /* what getopt's messages begin with */
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &at))
         return EXIT_USAGE;
 
