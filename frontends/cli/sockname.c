@@ -73,17 +73,10 @@ uint16_t sock_port(const struct xvmi_socket *socket, bool remote)
 
 void sock_ethertype(const struct xvmi_socket *socket, char buf[SOCK_HOST_MAX])
 {
-    static const struct {
-        uint16_t type;
-        const char *name;
-    } names[] = {{0x0003, "*"}, {0x0800, "ip"}, {0x0806, "arp"}, {0x86dd, "ipv6"}};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (names[i].type == socket->protocol) {
-            strcpy(buf, names[i].name);
-            return;
-        }
-    snprintf(buf, SOCK_HOST_MAX, "[%u]", socket->protocol);
+    if (socket->protocol == 3) /* ETH_P_ALL */
+        strcpy(buf, "*");
+    else
+        snprintf(buf, SOCK_HOST_MAX, "[%u]", socket->protocol);
 }
 
 void sock_path(const struct xvmi_socket *socket, char buf[XVMI_UNIX_PATH_MAX + 1])

@@ -34,7 +34,7 @@ void sock_host(const struct xvmi_socket *socket, bool remote, char buf[SOCK_HOST
  * ping socket. */
 uint16_t sock_port(const struct xvmi_socket *socket, bool remote);
 
-/* What a packet socket takes: "*" for everything, "ip", "arp", ..., "[35020]". */
+/* What a packet socket takes: "*" for everything, "[35020]" for one ethertype. */
 void sock_ethertype(const struct xvmi_socket *socket, char buf[SOCK_HOST_MAX]);
 
 /* The name of a unix socket in buf, "" when it has none; "@name" for an abstract one, whose NULs
