@@ -48,7 +48,10 @@ static void print_text(const struct xvmi_vm_info *info)
     printf("release       %s\n", release);
     printf("build id      %s\n", *info->build_id ? info->build_id : "-");
     printf("kaslr offset  %#llx\n", (unsigned long long)info->kaslr_offset);
-    printf("phys base     %#llx\n", (unsigned long long)info->phys_base);
+    /* An address below where the kernel was linked makes it negative. */
+    int64_t phys_base = (int64_t)info->phys_base;
+    printf("phys base     %s%#llx\n", phys_base < 0 ? "-" : "",
+           phys_base < 0 ? -(unsigned long long)phys_base : (unsigned long long)phys_base);
     printf("paging        %s\n", paging_text(info));
     printf("profile       %s\n", profile_text(info));
     printf("memory        %.1f MiB\n", (double)info->memory_bytes / (1 << 20));
