@@ -20,6 +20,8 @@
 struct search {
     const struct xl_image *image;
     struct xl_identity *identity;
+    uint64_t banner; /* where it is; 0: not yet seen */
+    bool anywhere;   /* notes count wherever they are */
     unsigned hits;
 };
 
@@ -42,6 +44,7 @@ static void take_banner(struct search *search, uint64_t gva)
         return;
     memcpy(search->identity->release, release, len);
     search->identity->release[len] = 0;
+    search->banner = gva;
 }
 
 /* Images of the vDSO are in the kernel's data, whole ELF files with a build-id of their own in
@@ -72,9 +75,12 @@ static size_t read_build_id(const struct xl_image *image, uint64_t gva, uint8_t 
     return note.nhdr.n_descsz;
 }
 
+/* .notes follows the banner in one stretch of read-only data. */
 static void take_note(struct search *search, uint64_t gva)
 {
     struct xl_identity *identity = search->identity;
+    if (!search->anywhere && !xl_image_together(search->image, search->banner, gva))
+        return;
     uint8_t id[XVMI_BUILD_ID_MAX];
     size_t len = read_build_id(search->image, gva, id);
     if (!len || in_embedded_elf(search->image, gva) ||
@@ -115,12 +121,13 @@ enum xvmi_status xl_image_identify(const struct xl_image *image, struct xl_ident
                                    struct xvmi_error *err)
 {
     *identity = (struct xl_identity){0};
-    struct search search = {image, identity, 0};
-    enum xvmi_status status = xl_image_each(image, false, find, &search, err);
-    /* All is executable until the kernel has booted (mark_rodata_ro()); and before 5.5 notes
-     * followed the text. */
-    if (!status && (!identity->release[0] || !identity->n))
-        status = xl_image_each(image, true, find, &search, err);
+    struct search search = {.image = image, .identity = identity};
+    enum xvmi_status status = xl_image_each(image, XL_PART_RODATA, find, &search, err);
+    if (!status && !identity->release[0]) /* not booted yet, or booted with rodata=off */
+        status = xl_image_each(image, XL_PART_DATA, find, &search, err);
+    search.anywhere = true;
+    if (!status && (!identity->release[0] || !identity->n)) /* before 5.5 notes followed the text */
+        status = xl_image_each(image, XL_PART_CODE, find, &search, err);
     return status;
 }
 

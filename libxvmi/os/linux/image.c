@@ -21,7 +21,7 @@ static bool look_up(struct xm_mem *mem, const struct xx_paging *paging, uint64_t
 {
     struct xx_walk walk;
     struct xx_fault fault = {0};
-    bool exec = true;
+    bool exec = true, write = true;
     unsigned level = paging->levels;
     enum xx_step step = xx_begin(&walk, paging, gva, &fault);
     while (step == XX_NEED) {
@@ -30,10 +30,12 @@ static bool look_up(struct xm_mem *mem, const struct xx_paging *paging, uint64_t
         if (xm_read(mem, walk.need, &entry, sizeof(entry), NULL))
             break;
         exec = exec && !(entry >> 63);
+        write = write && (entry & 2);
         step = xx_feed(&walk, entry, &fault);
     }
     if (step == XX_DONE) {
-        *extent = (struct xl_extent){gva, walk.gpa, walk.left, exec};
+        enum xl_part part = exec ? XL_PART_CODE : write ? XL_PART_DATA : XL_PART_RODATA;
+        *extent = (struct xl_extent){gva, walk.gpa, walk.left, part};
         return true;
     }
     uint64_t covers = UINT64_C(1) << (12 + 9 * (level - 1));
@@ -46,7 +48,7 @@ static bool add(struct xl_image *image, struct xl_extent extent)
     struct xl_extent *last = image->n ? &image->v[image->n - 1] : NULL;
     image->size += extent.len;
     if (last && last->gva + last->len == extent.gva && last->gpa + last->len == extent.gpa &&
-        last->exec == extent.exec) {
+        last->part == extent.part) {
         last->len += extent.len;
         return true;
     }
@@ -119,6 +121,13 @@ static size_t find_extent(const struct xl_image *image, uint64_t gva)
     return low;
 }
 
+bool xl_image_together(const struct xl_image *image, uint64_t a, uint64_t b)
+{
+    size_t i = find_extent(image, a);
+    return i < image->n && a >= image->v[i].gva && b >= image->v[i].gva &&
+           b - image->v[i].gva < image->v[i].len;
+}
+
 void xl_image_room(const struct xl_image *image, uint64_t gva, uint64_t *before, uint64_t *after)
 {
     *before = *after = 0;
@@ -168,14 +177,14 @@ static bool each_piece(const struct xl_image *image, const struct xl_extent *ext
     }
 }
 
-enum xvmi_status xl_image_each(const struct xl_image *image, bool exec, xl_image_fn *fn, void *arg,
-                               struct xvmi_error *err)
+enum xvmi_status xl_image_each(const struct xl_image *image, enum xl_part part, xl_image_fn *fn,
+                               void *arg, struct xvmi_error *err)
 {
     xb_auto_free uint8_t *buffer = NULL;
     bool go_on = true;
     for (size_t i = 0; i < image->n && go_on; i++) {
         const struct xl_extent *extent = &image->v[i];
-        if (extent->exec != exec)
+        if (extent->part != part)
             continue;
         const uint8_t *data = xm_ptr(image->mem, extent->gpa, extent->len, NULL);
         if (data) {

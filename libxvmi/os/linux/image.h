@@ -20,10 +20,21 @@
 #define XL_IMAGE_MAP UINT64_C(0xffffffff80000000)
 #define XL_IMAGE_MAX (UINT64_C(1) << 30)
 
-/* Contiguous in both address spaces. */
+/*
+ * What the page tables allow, once the kernel has booted (mark_rodata_ro()). Read-only parts are
+ * the kernel's for good; among writable ones are gaps and init memory that were given back,
+ * and hold anybody's data.
+ */
+enum xl_part {
+    XL_PART_CODE,   /* executable */
+    XL_PART_RODATA, /* neither executable nor writable */
+    XL_PART_DATA,   /* writable */
+};
+
+/* Contiguous in both address spaces, and of one kind. */
 struct xl_extent {
     uint64_t gva, gpa, len;
-    bool exec;
+    enum xl_part part;
 };
 
 struct xl_image {
@@ -40,6 +51,9 @@ XVMI_CHECKED enum xvmi_status xl_image_open(struct xl_image *image, struct xm_me
                                             const struct xx_paging *paging, struct xvmi_error *err);
 void xl_image_close(struct xl_image *image);
 
+/* Do both addresses lie in one extent? */
+bool xl_image_together(const struct xl_image *image, uint64_t a, uint64_t b);
+
 /* The bytes that are mapped in one piece before and from gva on; both 0 when it is not mapped. */
 void xl_image_room(const struct xl_image *image, uint64_t gva, uint64_t *before, uint64_t *after);
 
@@ -49,15 +63,16 @@ enum xvmi_status xl_image_read(const struct xl_image *image, uint64_t gva, void 
 /* `len` bytes from gva on, whole pages; live memory can change between two looks. False: stop. */
 typedef bool xl_image_fn(void *arg, uint64_t gva, const uint8_t *data, size_t len);
 
-/* Show all executable or all other parts, in order of address. Pieces are whole extents, or of
+/* Show all of one kind, in order of address. Pieces are whole extents, or of
  * 1 MiB overlapping by a page where memory is not mapped. */
-enum xvmi_status xl_image_each(const struct xl_image *image, bool exec, xl_image_fn *fn, void *arg,
-                               struct xvmi_error *err);
+enum xvmi_status xl_image_each(const struct xl_image *image, enum xl_part part, xl_image_fn *fn,
+                               void *arg, struct xvmi_error *err);
 
 /* What an image says of itself, found by its looks. */
 struct xl_identity {
     char release[XVMI_RELEASE_MAX + 1]; /* of the banner; "" when there is none */
-    /* GNU build-id notes outside of embedded ELF files. */
+    /* GNU build-id notes that can be the kernel's: not those of embedded ELF files, nor of modules
+     * in memory that the kernel gave back. */
     struct {
         uint8_t id[XVMI_BUILD_ID_MAX];
         size_t len;

@@ -433,8 +433,9 @@ static enum xvmi_status search_image(struct xl_kallsyms *k, const struct xl_imag
     search.status = xvmi_error_set(err, XVMI_ERR_NOT_FOUND,
                                    "kallsyms: the image holds no token table (a kernel without "
                                    "CONFIG_KALLSYMS?)");
-    for (int exec = 0; exec < 2 && search.status == XVMI_ERR_NOT_FOUND; exec++) {
-        enum xvmi_status status = xl_image_each(image, exec, find_tokens, &search, err);
+    static const enum xl_part order[] = {XL_PART_RODATA, XL_PART_DATA, XL_PART_CODE};
+    for (size_t i = 0; i < 3 && search.status == XVMI_ERR_NOT_FOUND; i++) {
+        enum xvmi_status status = xl_image_each(image, order[i], find_tokens, &search, err);
         if (status)
             return status;
     }
