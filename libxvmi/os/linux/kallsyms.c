@@ -27,8 +27,10 @@
 
 #define MIN_SYMBOLS 1000u /* the smallest kernels have more, and few words look like that */
 #define MAX_SYMBOLS 2000000u
-#define MAX_NAMES   ((uint64_t)16 << 20) /* bytes of names, markers and sequence numbers */
-#define NAME_MAX    512                  /* KSYM_NAME_LEN since 6.1, 128 before */
+#define MANY_NAMES  (UINT64_C(5) << 20) /* bytes of names, markers and sequence numbers */
+#define MAX_NAMES   (UINT64_C(20) << 20)
+#define NAME_MAX    512                /* KSYM_NAME_LEN since 6.1, 128 before */
+#define NAME_ROOM   (1 + NAME_MAX + 8) /* the type, the name, and room for a store of 8 bytes */
 
 /* What a search may cost, however a hostile guest paints its memory. */
 #define MAX_STEPS  (UINT64_C(32) << 20) /* names looked at */
@@ -50,9 +52,9 @@ struct xl_kallsyms {
     size_t names_len;
     uint32_t *marker; /* offset of every 256th name in `names` */
     uint16_t token[TOKENS + 1];
-    bool starts_name[TOKENS]; /* the token begins with a symbol type */
-    char text[TOKENS_MAX];
-    uint64_t steps; /* taken of MAX_STEPS */
+    bool starts_name[TOKENS];  /* the token begins with a symbol type */
+    char text[TOKENS_MAX + 8]; /* 8 bytes can be loaded anywhere */
+    uint64_t steps;            /* taken of MAX_STEPS */
 };
 
 /* A copy of guest memory: what was checked is what is used. */
@@ -93,7 +95,7 @@ size_t xl_kallsyms_count(const struct xl_kallsyms *k)
 
 static bool is_type(char c)
 {
-    return c && strchr("aAbBcCdDgGiInNpPrRsStTuUvVwW?-", c);
+    return c && strchr("aAbBdDrRtTvVwWnNuU?", c);
 }
 
 /* The strings of the table one after the other must be where the index says. */
@@ -210,6 +212,32 @@ static bool markers_at(const struct xl_kallsyms *k, const struct copy *copy, uin
     return true;
 }
 
+/*
+ * Markers lie before the token table, or before sequence numbers (three bytes a name) that lie
+ * there, each with a little padding; the first marker is 0. Few words that could be a number of
+ * names pass this.
+ */
+static bool markers_expected(const struct copy *copy, uint32_t n)
+{
+    uint32_t count = (n + MARKER_STEP - 1) / MARKER_STEP;
+    size_t seqs = 3 * (size_t)n, ends[] = {copy->len, (copy->len - seqs) & ~(size_t)3};
+    if (seqs > copy->len)
+        return false;
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t pad = 0; pad <= 8; pad += 4) {
+            for (size_t width = 4; width <= 8; width += 4) {
+                size_t size = count * width + pad;
+                if (size > ends[i] || load_u32(copy->data + ends[i] - size) != 0)
+                    continue;
+                uint32_t second = load_u32(copy->data + ends[i] - size + width);
+                if (second >= 2 * MARKER_STEP && second < 256 * MARKER_STEP)
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Are there `n` names at `start` of the copy? Keeps them if so. */
 static bool try_names(struct xl_kallsyms *k, const struct copy *copy, size_t start, uint32_t n)
 {
@@ -243,7 +271,8 @@ static bool search_names(struct xl_kallsyms *k, const struct copy *copy,
     for (size_t start = copy->len & ~(size_t)3; start >= 8 && k->steps <= MAX_STEPS; start -= 4) {
         uint32_t close = load_u32(copy->data + start - 4);
         uint32_t n = close ? close : load_u32(copy->data + start - 8);
-        if (n < MIN_SYMBOLS || n > MAX_SYMBOLS || !try_names(k, copy, start, n))
+        if (n < MIN_SYMBOLS || n > MAX_SYMBOLS || !markers_expected(copy, n) ||
+            !try_names(k, copy, start, n))
             continue;
         tables->names = copy->gva + start;
         tables->num_syms = tables->names - (close ? 4 : 8);
@@ -252,24 +281,15 @@ static bool search_names(struct xl_kallsyms *k, const struct copy *copy,
     return false;
 }
 
-static enum xvmi_status read_names(struct xl_kallsyms *k, const struct xl_image *image,
-                                   struct xl_kallsyms_tables *tables, struct xvmi_error *err)
+/* Looks for names in the `len` bytes before the token table. */
+static enum xvmi_status names_within(struct xl_kallsyms *k, const struct xl_image *image,
+                                     uint64_t len, struct xl_kallsyms_tables *tables,
+                                     struct xvmi_error *err)
 {
-    uint64_t before, after;
-    xl_image_room(image, tables->token_table, &before, &after);
-    uint64_t len = before < MAX_NAMES ? before : MAX_NAMES;
     bool known = tables->names && tables->num_syms;
-    if (known &&
-        (tables->names >= tables->token_table || tables->token_table - tables->names > len))
-        return xvmi_error_set(err, XVMI_ERR_NOT_FOUND, "kallsyms: no names at 0x%lx",
-                              tables->names);
-    if (known)
-        len = tables->token_table - tables->names;
-    len &= ~UINT64_C(3);
     struct copy copy = {tables->token_table - len, malloc(len + 1), len};
     xb_auto_free uint8_t *guard = copy.data;
-    k->marker = k->marker ? k->marker : calloc(MAX_SYMBOLS / MARKER_STEP + 1, sizeof(uint32_t));
-    if (!copy.data || !k->marker)
+    if (!copy.data)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory for symbols");
     enum xvmi_status status = xl_image_read(image, copy.gva, copy.data, copy.len);
     uint32_t n = 0;
@@ -282,14 +302,36 @@ static enum xvmi_status read_names(struct xl_kallsyms *k, const struct xl_image 
     if (k->steps > MAX_STEPS)
         return xvmi_error_set(err, XVMI_ERR_LIMIT, "kallsyms: too much looks like names");
     return xvmi_error_set(err, XVMI_ERR_NOT_FOUND,
-                          "kallsyms: no names belong to the tokens at "
-                          "0x%lx",
-                          tables->token_table);
+                          "kallsyms: no names belong to the tokens at 0x%lx", tables->token_table);
+}
+
+static enum xvmi_status read_names(struct xl_kallsyms *k, const struct xl_image *image,
+                                   struct xl_kallsyms_tables *tables, struct xvmi_error *err)
+{
+    uint64_t room, after;
+    xl_image_room(image, tables->token_table, &room, &after);
+    room = (room < MAX_NAMES ? room : MAX_NAMES) & ~UINT64_C(3);
+    if (!k->marker)
+        k->marker = calloc(MAX_SYMBOLS / MARKER_STEP + 1, sizeof(*k->marker));
+    if (!k->marker)
+        return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory for symbols");
+    if (tables->names && tables->num_syms) {
+        uint64_t len = tables->token_table - tables->names;
+        if (tables->names >= tables->token_table || len > room)
+            return xvmi_error_set(err, XVMI_ERR_NOT_FOUND, "kallsyms: no names at 0x%lx",
+                                  tables->names);
+        return names_within(k, image, len, tables, err);
+    }
+    enum xvmi_status status =
+        names_within(k, image, room < MANY_NAMES ? room : MANY_NAMES, tables, err);
+    if (status == XVMI_ERR_NOT_FOUND && room > MANY_NAMES)
+        status = names_within(k, image, room, tables, err);
+    return status;
 }
 
 /* Decompresses; 0 when the name is longer than any kernel's. The first character is the type. */
 static size_t expand(const struct xl_kallsyms *k, const uint8_t *code, size_t len,
-                     char out[NAME_MAX + 2])
+                     char out[NAME_ROOM])
 {
     size_t used = 0;
     for (size_t i = 0; i < len; i++) {
@@ -297,7 +339,9 @@ static size_t expand(const struct xl_kallsyms *k, const uint8_t *code, size_t le
         size_t n = (size_t)k->token[code[i] + 1] - k->token[code[i]] - 1;
         if (n > NAME_MAX + 1 - used)
             return 0;
-        memcpy(out + used, token, n);
+        memcpy(out + used, token, 8); /* most tokens are short: one load, one store */
+        if (n > 8)
+            memcpy(out + used + 8, token + 8, n - 8);
         used += n;
     }
     return used;
@@ -321,7 +365,7 @@ static uint64_t address(const struct xl_kallsyms *k, uint32_t i)
 
 static bool is_text_symbol(const struct xl_kallsyms *k, uint32_t which)
 {
-    char name[NAME_MAX + 2];
+    char name[NAME_ROOM];
     size_t at = k->marker[which / MARKER_STEP], first = 0, len = 0;
     for (uint32_t i = which - which % MARKER_STEP; i <= which; i++)
         if (!next_name(k->names, k->names_len, k->wide, &at, &first, &len))
@@ -472,7 +516,7 @@ enum xvmi_status xl_kallsyms_open(const struct xl_image *image,
 
 void xl_kallsyms_each(const struct xl_kallsyms *k, xl_kallsyms_fn *fn, void *arg)
 {
-    char name[NAME_MAX + 2];
+    char name[NAME_ROOM];
     size_t at = 0, first, len;
     for (uint32_t i = 0; i < k->n; i++) {
         if (!next_name(k->names, k->names_len, k->wide, &at, &first, &len))
