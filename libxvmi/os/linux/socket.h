@@ -5,6 +5,7 @@
 #include <xvmi/socket.h>
 
 #include "os/linux/guest.h"
+#include "os/linux/netns.h"
 
 /* What xvmi_socket_list() and its friends do, on a guest; contracts as in <xvmi/socket.h>. */
 XVMI_CHECKED enum xvmi_status xl_socket_list(struct xl_guest *g, unsigned kinds,
@@ -12,6 +13,12 @@ XVMI_CHECKED enum xvmi_status xl_socket_list(struct xl_guest *g, unsigned kinds,
 XVMI_CHECKED enum xvmi_status xl_socket_cgroup(struct xl_guest *g, const struct xvmi_socket *s,
                                                char *buf, size_t size);
 XVMI_CHECKED enum xvmi_status xl_owner_scan_new(struct xl_guest *g, struct xvmi_owner_scan **scan);
+
+/* Read one socket until two readings agree. *gone when it left its chain meanwhile: then *out means
+ * nothing. `nets` only saves a read. */
+XVMI_CHECKED enum xvmi_status xl_socket_read(struct xl_guest *g, const struct xl_net_vec *nets,
+                                             uint64_t addr, enum xvmi_socket_kind kind,
+                                             struct xvmi_socket *out, bool *gone);
 
 /* Inode number of a struct socket's inode: it lies behind the socket in struct socket_alloc. */
 static inline int xl_socket_ino(struct xl_guest *g, uint64_t socket, uint64_t *ino,
