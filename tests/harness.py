@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+"""Builds the project in every way that matters and runs all tests, one line each.
+
+Builds lie in build-tests/, logs in build-tests/logs/. A guest test is an executable
+tests/guest/test-*; it finds `vm` as $VM, the command as $XVMI, the build as $XVMI_BUILD and a
+folder of its own as $XVMI_WORK, prints what it saw, and exits 0, or 77 when it had to be skipped.
+A fuzz target finds its first inputs in tests/fuzz/seeds/NAME, if there are any.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+BUILD = TOP / "build-tests"
+LOGS = BUILD / "logs"
+SKIP = 77
+WORKERS = 2
+FUZZ_SECONDS = int(os.environ.get("XVMI_FUZZ_SECONDS", "20"))
+
+BUILDS = {
+    "gcc": ({"CC": "gcc"}, ["-Dbench=true"]),
+    "clang": ({"CC": "clang"}, ["-Dbench=true"]),
+    "asan": ({"CC": "gcc"}, ["-Db_sanitize=address,undefined"]),
+    "tsan": ({"CC": "gcc"}, ["-Db_sanitize=thread"]),
+    "fuzz": ({"CC": "clang"}, ["-Dfuzz=true", "-Db_sanitize=address,undefined",
+                               "-Db_lundef=false"]),
+}
+
+
+class Test:
+    """A command with a name; it passes with exit status 0 and without a sanitizer's report."""
+
+    def __init__(self, name, command, seconds, env=None, cwd=TOP):
+        self.name = name
+        self.command = [str(word) for word in command]
+        self.seconds = seconds
+        self.cwd = cwd
+        self.log = LOGS / (name.replace("/", "-") + ".log")
+        self.reports = f"{self.log}.report"
+        common = f"log_path={self.reports}:"
+        self.env = {
+            **os.environ,
+            # Criterion swallows the exit status of LeakSanitizer: its report is what counts.
+            "ASAN_OPTIONS": common + "detect_leaks=1",
+            "UBSAN_OPTIONS": common + "halt_on_error=1:print_stacktrace=1",
+            "TSAN_OPTIONS": common + "halt_on_error=1",
+            **{key: str(value) for key, value in (env or {}).items()},
+        }
+
+    def run(self):
+        """Runs it; returns "ok", "FAIL" or "skip", and what to show."""
+        for old in LOGS.glob(f"{self.log.name}*"):
+            old.unlink()
+        with open(self.log, "wb") as log:
+            with subprocess.Popen(self.command, cwd=self.cwd, env=self.env,
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                  start_new_session=True) as process:
+                try:
+                    status = process.wait(self.seconds)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGTERM)  # a guest test stops its guests
+                    try:
+                        process.wait(20)
+                    except subprocess.TimeoutExpired:
+                        os.killpg(process.pid, signal.SIGKILL)
+                    status = f"no end in {self.seconds} s"
+        report = "".join(path.read_text(errors="replace")
+                         for path in sorted(LOGS.glob(f"{self.log.name}.report*")))
+        text = self.log.read_text(errors="replace")
+        if status == SKIP:
+            return "skip", text.strip().rpartition("\n")[2]
+        if status == 0 and not report:
+            return "ok", ""
+        tail = (text.splitlines() + report.splitlines()[:40])[-40:]
+        words = "a sanitizer's report" if status == 0 else f"exit status {status}"
+        return "FAIL", "\n".join([*(f"    {line}" for line in tail),
+                                  f"    {words}; whole log: {self.log}*"])
+
+
+class Runner:
+    """Runs tests and counts them."""
+
+    def __init__(self, patterns):
+        self.patterns = patterns
+        self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
+
+    def wants(self, name):
+        return not self.patterns or any(fnmatch.fnmatch(name, p) for p in self.patterns)
+
+    def _one(self, test):
+        start = time.monotonic()
+        verdict, words = test.run()
+        self.counts[verdict] += 1
+        line = f"{verdict} {test.name} ({time.monotonic() - start:.1f} s)"
+        if words:
+            line += ": " + words if verdict == "skip" else "\n" + words
+        print(line, flush=True)
+        return verdict != "FAIL"
+
+    def run(self, tests, workers=WORKERS):
+        """Runs those of the tests that are wanted; returns whether none failed."""
+        with ThreadPoolExecutor(workers) as pool:
+            return all(list(pool.map(self._one, [t for t in tests if self.wants(t.name)])))
+
+    def skip(self, name, why):
+        if self.wants(name):
+            self.counts["skip"] += 1
+            print(f"skip {name}: {why}", flush=True)
+
+
+def build_test(name):
+    """A build of everything, warnings being errors, as a test."""
+    env, options = BUILDS[name]
+    folder = BUILD / name
+    setup = ["meson", "setup", "-Dwerror=true", *options]
+    if (folder / "build.ninja").exists():
+        setup.append("--reconfigure")
+    script = 'top=$1 dir=$2; shift 2; "$@" "$dir" "$top" && ninja -C "$dir"'
+    return Test(f"build/{name}", ["sh", "-c", script, "sh", TOP, folder, *setup], 1200, env)
+
+
+def introspect(build, what):
+    """What meson knows about a build."""
+    done = subprocess.run(["meson", "introspect", f"--{what}", BUILD / build],
+                          stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def meson_tests(build, suite):
+    """The tests of a suite, as meson describes them."""
+    for test in introspect(build, "tests"):
+        if any(name.endswith(suite) for name in test["suite"]):
+            yield Test(f"{suite}/{test['name']}", test["cmd"], test["timeout"] * 2,
+                       test["env"], test["workdir"] or TOP)
+
+
+def fuzz_tests():
+    """Each fuzz target for a while, over the inputs that it found in earlier runs too."""
+    for target in introspect("fuzz", "targets"):
+        name = target["name"]
+        if not name.startswith("fuzz-"):
+            continue
+        short = name.removeprefix("fuzz-")
+        found = BUILD / "corpus" / short
+        found.mkdir(parents=True, exist_ok=True)
+        seeds = TOP / "tests/fuzz/seeds" / short
+        yield Test(f"fuzz/{short}", [
+            target["filename"][0], f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
+            "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={LOGS}/fuzz-{short}-",
+            found, *([seeds] if seeds.is_dir() else [])], FUZZ_SECONDS + 300)
+
+
+def guest_tests():
+    """The programs that boot guests."""
+    build = BUILD / "gcc"
+    for path in sorted((TOP / "tests/guest").glob("test-*")):
+        if not os.access(path, os.X_OK):
+            continue
+        work = BUILD / "guest" / path.name
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        yield Test(f"guest/{path.name.removeprefix('test-')}", [path], 1200, {
+            "VM": TOP / "tests/guest/vm", "XVMI": build / "frontends/cli/xvmi",
+            "XVMI_BUILD": build, "XVMI_WORK": work,
+            "XVMI_DRIVER_DIR": build / "frontends/kvm"}, work)
+
+
+def main():
+    """Everything in order: what fails early is what is cheap."""
+    arguments = argparse.ArgumentParser(prog="tests/run", description=__doc__,
+                                        formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--quick", action="store_true", help="no tests that boot guests")
+    arguments.add_argument("pattern", nargs="*", help="run only these (and builds), as guest/*")
+    options = arguments.parse_args()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    runner = Runner(options.pattern and options.pattern + ["build/*"])
+    build = {name: runner.run([build_test(name)]) for name in BUILDS}
+
+    runner.run([Test("arrows", [TOP / "tests/arrows"], 60)])
+    if build["gcc"]:
+        runner.run([Test("symbols", [TOP / "tests/symbols", BUILD / "gcc"], 60),
+                    Test("install", [TOP / "tests/install/run", BUILD / "install"], 600)])
+    if build["asan"]:
+        runner.run(meson_tests("asan", "unit"))
+    if build["tsan"]:
+        runner.run(meson_tests("tsan", "stress"), workers=1)
+    if build["fuzz"]:
+        runner.run(fuzz_tests())
+    if build["gcc"]:
+        for test in list(guest_tests()) if options.quick else []:
+            runner.skip(test.name, "--quick")
+        if not options.quick:
+            runner.run(guest_tests())
+
+    counts = runner.counts
+    print(f"{counts['ok']} passed, {counts['FAIL']} failed, {counts['skip']} skipped")
+    return 1 if counts["FAIL"] or not counts["ok"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
