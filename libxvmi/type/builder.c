@@ -72,9 +72,9 @@ static bool index_spellings(struct xt_builder *b, struct xt_names *names, uint32
 
 static size_t count_spellings(const struct xt_want *wants, size_t n)
 {
-    size_t count = 0;
+    size_t count = n;
     for (size_t i = 0; i < n; i++)
-        for (const char *s = wants[i].name; s; s = strchr(s + 1, '|'))
+        for (const char *s = strchr(wants[i].name, '|'); s; s = strchr(s + 1, '|'))
             count++;
     return count;
 }
