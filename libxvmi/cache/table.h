@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XC_TABLE_H
+#define XC_TABLE_H
+
+/*
+ * The decision cache's memory, and the small steps that readers and writers share.
+ * Why it works is argued at the top of cache.c.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xvmi/cache.h>
+
+#include "cache/hash.h"
+#include "cache/sieve.h"
+
+#define XC_LINE       64
+#define XC_VM_FLOORS  4096u
+#define XC_STRIPES    4096u
+#define XC_READ_TRIES 4
+
+/* What a look-up reads first; all of it in one cache line. */
+struct xc_group {
+    _Atomic uint64_t state;         /* sieve.h */
+    _Atomic uint16_t tags[XC_WAYS]; /* of the key's hash; 0: the slot is empty */
+} __attribute__((aligned(32)));
+
+/*
+ * One line, and the only other one that a hit reads.
+ *   w[0]     sequence number (even: at rest), and above it the VM
+ *   w[1..5]  the rest of the key (struct xc_key)
+ *   w[6]     stamp: the clock when the decision was begun; above it the rule
+ *   w[7]     verdict, flags and deadline: XC_HOT_*
+ */
+struct xc_entry {
+    _Atomic uint64_t w[8];
+} __attribute__((aligned(XC_LINE)));
+
+/* The deadline counts 4,096 ns units: it comes up to that much early, never late. */
+#define XC_HOT_DEADLINE  ((UINT64_C(1) << 52) - 1)
+#define XC_HOT_NEVER     XC_HOT_DEADLINE
+#define XC_HOT_PACKETS   (UINT64_C(1) << 52) /* look at xc_detail.pace */
+#define XC_HOT_COUNT     (UINT64_C(1) << 53) /* count in xc_counter */
+#define XC_HOT_IMPORTED  (UINT64_C(1) << 54)
+#define XC_HOT_TIME      (UINT64_C(1) << 55) /* pace is a period */
+#define XC_DEADLINE_UNIT 12
+#define XC_VERDICT_SHIFT 56
+
+/* What only the slow path wants to know; guarded by the entry's sequence number. */
+struct xc_detail {
+    _Atomic uint64_t token;
+    _Atomic uint64_t validated;
+    _Atomic uint64_t pace;  /* TIME: ns. PACKETS: how many, and above it how many are left */
+    _Atomic uint64_t owner; /* pid, and above it uid */
+};
+
+struct xc_counter {
+    _Atomic uint64_t packets, bytes;
+};
+
+/* Groups share locks: all g with the same g & stripe_mask. */
+struct xc_stripe {
+    _Atomic uint32_t lock;
+    /* Statistics, written under the lock. */
+    _Atomic uint64_t inserted, replaced, evicted, removed, refused;
+} __attribute__((aligned(XC_LINE)));
+
+struct xvmi_cache {
+    struct xc_group *groups;
+    struct xc_entry *entries; /* XC_WAYS a group, likewise the next two */
+    struct xc_detail *details;
+    struct xc_counter *counters; /* NULL: not asked for */
+    struct xc_stripe *stripes;
+    /* A stripe each: how often decisions in the making were outdated (flow opened, removed). */
+    _Atomic uint32_t *counts;
+    _Atomic uint32_t *vm_floors; /* by vm % XC_VM_FLOORS: stamps from here on are valid */
+    uint32_t ngroups;
+    uint32_t stripe_mask;
+    _Atomic uint32_t clock;       /* how many invalidations of VMs and epochs there were */
+    _Atomic uint32_t epoch_floor; /* stamps from here on are valid; the epoch's number */
+    struct xc_secret secret;
+
+    _Atomic uint32_t refs;
+    bool huge_wanted;
+    size_t map_size;
+    size_t page_size;
+};
+
+/* A hash's place: upper half the group, lowest bits the tag. */
+static inline uint32_t xc_group_of(const struct xvmi_cache *cache, uint64_t hash)
+{
+    return (uint32_t)((hash >> 32) * cache->ngroups >> 32);
+}
+
+static inline uint16_t xc_tag_of(uint64_t hash)
+{
+    return (uint16_t)hash ? (uint16_t)hash : 1;
+}
+
+static inline struct xc_stripe *xc_stripe_of(const struct xvmi_cache *cache, uint32_t group)
+{
+    return &cache->stripes[group & cache->stripe_mask];
+}
+
+/* Whether a decision begun at this clock still counts. */
+static inline bool xc_current(const struct xvmi_cache *cache, uint32_t clock, uint32_t vm)
+{
+    return clock >= atomic_load_explicit(&cache->epoch_floor, memory_order_acquire) &&
+           clock >=
+               atomic_load_explicit(&cache->vm_floors[vm % XC_VM_FLOORS], memory_order_acquire);
+}
+
+static inline _Atomic uint32_t *xc_count_of(const struct xvmi_cache *cache, uint32_t group)
+{
+    return &cache->counts[group & cache->stripe_mask];
+}
+
+static inline uint64_t xc_stamp(const struct xvmi_cache *cache, uint32_t count)
+{
+    return (uint64_t)count << 32 | atomic_load_explicit(&cache->clock, memory_order_acquire);
+}
+
+/* A consistent copy of one slot, w[0] without its sequence number. */
+struct xc_copy {
+    uint64_t w[8];
+    uint64_t token, validated, pace, owner;
+    uint64_t packets, bytes;
+};
+
+/* False when it kept changing. */
+bool xc_slot_read(const struct xvmi_cache *cache, uint64_t slot, struct xc_copy *copy);
+void xc_copy_out(const struct xvmi_cache *cache, const struct xc_copy *copy, struct xvmi_flow *flow,
+                 struct xvmi_decision *decision);
+
+/* Insert with all checks. `keep`: an entry that is there and valid stays, XVMI_ERR_NOT_FOUND
+ * (nothing new). `due`: to be revalidated before use. */
+enum xvmi_status xc_insert(struct xvmi_cache *cache, const struct xvmi_flow *flow,
+                           const struct xvmi_decision *decision, uint64_t stamp, bool keep,
+                           bool due);
+bool xc_decision_valid(const struct xvmi_cache *cache, const struct xvmi_decision *decision);
+
+/* Remove what fits, decisions in the making included. */
+struct xc_target {
+    bool all;
+    uint32_t vm, pid; /* unless all */
+};
+uint64_t xc_remove(struct xvmi_cache *cache, const struct xc_target *target);
+
+/* Anonymous zeroed memory of `*size` bytes or less (rounded down to pages), all of it present.
+ * NULL: there is none. */
+void *xc_map(size_t *size, size_t *page_size, bool *huge_wanted);
+
+#endif
