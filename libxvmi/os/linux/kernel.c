@@ -128,7 +128,7 @@ static void add_roots_of(struct roots *roots, const struct xvmi_vcpu_regs *regs)
 static enum xvmi_status by_registers(struct xm_mem *mem, struct xl_kernel *kernel,
                                      struct story *story)
 {
-    struct xvmi_error err = XVMI_ERROR_INIT;
+    struct xvmi_error err = XVMI_ERROR_INIT, why = XVMI_ERROR_INIT;
     struct roots roots;
     size_t tried = 0;
     roots.n = 0;
@@ -146,7 +146,7 @@ static enum xvmi_status by_registers(struct xm_mem *mem, struct xl_kernel *kerne
         add_roots_of(&roots, &regs);
         for (; tried < roots.n; tried++) {
             struct xl_identity identity;
-            if (!examine(mem, roots.v[tried], kernel, &identity, &err)) {
+            if (!examine(mem, roots.v[tried], kernel, &identity, &why)) {
                 kernel->found_by = XL_BY_REGISTERS;
                 absorb_note(mem, kernel);
                 return XVMI_OK;
@@ -154,7 +154,7 @@ static enum xvmi_status by_registers(struct xm_mem *mem, struct xl_kernel *kerne
         }
     }
     if (tried)
-        tell(story, "vCPU registers: %s", err.text);
+        tell(story, "vCPU registers: %s", why.text);
     else
         tell(story, "no vCPU registers are known");
     return XVMI_ERR_NOT_FOUND;

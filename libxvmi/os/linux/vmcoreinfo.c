@@ -204,6 +204,10 @@ static enum xvmi_status scan_stretch(struct scan *scan, uint64_t start, uint64_t
                 return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
             size = size < PIECE ? size : PIECE;
             enum xvmi_status status = xm_read(scan->mem, start, scan->buffer, size, err);
+            if (status && status != XVMI_ERR_GONE) { /* one page is to blame, perhaps this one */
+                size = PAGE;
+                status = xm_read(scan->mem, start, scan->buffer, size, err);
+            }
             if (status == XVMI_ERR_GONE)
                 return status;
             data = status ? NULL : scan->buffer;
