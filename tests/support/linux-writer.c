@@ -93,6 +93,7 @@ static void make_layout(struct xw_layout *lay)
 #undef XW_SYMBOL
 #undef XW_OPT_SYMBOL
     lay->size_task = 1024;
+    lay->size_sock_common = 256;
     /* Of a modern kernel: these went away. */
     lay->hashinfo_listening = (struct xw_field){0};
     lay->sock_cgroup_is_data = (struct xw_field){0};

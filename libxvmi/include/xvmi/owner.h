@@ -45,8 +45,8 @@ enum xvmi_owner_kind {
     XVMI_OWNER_NONE,    /* no socket explains it: forged, or gone already */
     XVMI_OWNER_PROCESS, /* a socket that at least one process holds */
     XVMI_OWNER_KERNEL,  /* a socket of the kernel itself (NFS, WireGuard, ICMP and TCP replies) */
-    XVMI_OWNER_ORPHAN,  /* a socket that no process holds any more: closing, time-wait; or not
-                           yet: a request, a connection nobody accepted */
+    XVMI_OWNER_ORPHAN,  /* a socket that no process has among its descriptors: closing, time-wait,
+                           in flight over SCM_RIGHTS, known to io_uring alone */
 };
 
 /* How the socket was found. */
@@ -66,9 +66,8 @@ enum xvmi_via_socket {
 enum xvmi_via_process {
     XVMI_VIA_NO_PROCESS,
     XVMI_VIA_LAST,    /* it held this socket last time */
+    XVMI_VIA_OPENER,  /* the credentials the socket was opened with are those of this process */
     XVMI_VIA_CURRENT, /* it runs on a vCPU right now */
-    XVMI_VIA_CGROUP,  /* a task of the socket's control group */
-    XVMI_VIA_INDEX,   /* the remembered descriptors */
     XVMI_VIA_TASKS,   /* all descriptors of all tasks */
     XVMI_VIA_PROCESSES,
 };
@@ -83,6 +82,8 @@ struct xvmi_owner_token {
     uint64_t sock, ino, file; /* the socket */
     uint64_t task, start_ns;  /* the oldest process that holds it; 0 when there is none */
     uint64_t exe;             /* GVA of the file it executes: exec is noticed */
+    int32_t fd;               /* the descriptor it holds it by */
+    int32_t pad;
 };
 /* The same in one number, for struct xvmi_decision. Never 0. */
 XVMI_PUBLIC uint64_t xvmi_owner_token_number(const struct xvmi_owner_token *token);
@@ -120,6 +121,9 @@ struct xvmi_owner_query {
 
 /*
  * Find the owner of one flow. Answers, and returns XVMI_OK, also when there is none (kind NONE).
+ * Connections that are still being set up, or that nobody accepted yet, belong to the processes
+ * that listen. When several sockets explain a flow equally well (SO_REUSEPORT), the owners of all
+ * of them are named, `socket` is one of them.
  * Executable, arguments, control group and parents of a process named here are asked for with
  * xvmi_task_exe() and its friends: who does not need them does not pay for them.
  *

@@ -1,0 +1,605 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Finding a socket by its tuple.
+ *
+ * Each lookup is the kernel's (net/ipv4/inet_hashtables.c, udp.c, raw.c, ping.c and their IPv6
+ * twins), from the sender's side. A chain is followed with the same care as in chain.c: a step that
+ * does not hold from both sides, or a nulls marker of another chain, starts it over.
+ */
+#include "os/linux/sockfind.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/vec.h"
+#include "os/linux/chain.h"
+#include "walk/hash.h"
+
+#define MAX_CHAIN        4096 /* sockets in a bucket: a hash gives a few, a flood of equal ports more */
+#define RAW_LOG          8  /* RAW_HTABLE_LOG */
+#define PING_MASK        63 /* PING_HTABLE_SIZE - 1 */
+#define LISTEN_MASK      31 /* INET_LHTABLE_SIZE - 1, before 5.19 */
+#define IPPROTO_ICMP_    1
+#define IPPROTO_TCP_     6
+#define IPPROTO_UDP_     17
+#define IPPROTO_ICMPV6_  58
+#define IPPROTO_SCTP_    132
+#define IPPROTO_UDPLITE_ 136
+#define IPPROTO_RAW_     255
+
+/* A flow and what a socket is compared with, in one namespace. */
+struct query {
+    const struct xvmi_flow *flow;
+    const struct xl_net_tables *t;
+    uint32_t local[4], remote[4];
+    uint16_t lport; /* what skc_num must be */
+    uint32_t hash;  /* TCP: what skc_hash must be */
+};
+
+/* The common part of a socket, read at once. */
+struct common {
+    uint64_t addr;
+    uint8_t raw[256];
+};
+
+static uint64_t field(const struct common *c, struct xw_field f)
+{
+    uint64_t v = 0;
+    if (!f.size || f.size > 8 || f.off > sizeof(c->raw) - f.size)
+        return 0;
+    memcpy(&v, c->raw + f.off, f.size);
+    return f.bits ? v >> f.shift & ((1u << f.bits) - 1) : v;
+}
+
+static bool same_bytes(const struct common *c, struct xw_field f, const void *bytes, size_t len)
+{
+    return f.size >= len && f.off <= sizeof(c->raw) - len && !memcmp(c->raw + f.off, bytes, len);
+}
+
+static bool all_zero(const struct common *c, struct xw_field f, size_t len)
+{
+    static const uint8_t zero[16];
+    return same_bytes(c, f, zero, len);
+}
+
+static bool is_mapped(const struct common *c, struct xw_field f)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return same_bytes(c, f, prefix, 12);
+}
+
+/* --- what a socket is to a flow; 0: nothing --- */
+
+/* How well a local address fits: 2 the same, 1 any, 0 not. Sockets of the other family count for
+ * IPv4 when they take it (no IPV6_V6ONLY), as they are filed with the IPv4 address as well. */
+static int match_local(const struct xw_layout *lay, const struct query *q, const struct common *c)
+{
+    bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
+    if (q->flow->family == XW_AF_INET6) {
+        if (!v6)
+            return 0;
+        if (all_zero(c, lay->skc_v6_rcv_saddr, 16))
+            return 1;
+        return same_bytes(c, lay->skc_v6_rcv_saddr, q->local, 16) ? 2 : 0;
+    }
+    if (v6 && (field(c, lay->skc_ipv6only) ||
+               (!all_zero(c, lay->skc_v6_rcv_saddr, 16) && !is_mapped(c, lay->skc_v6_rcv_saddr))))
+        return 0;
+    if (all_zero(c, lay->skc_rcv_saddr, 4))
+        return 1;
+    return same_bytes(c, lay->skc_rcv_saddr, q->local, 4) ? 2 : 0;
+}
+
+/* The same of the remote address. */
+static int match_remote(const struct xw_layout *lay, const struct query *q, const struct common *c)
+{
+    bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
+    if (q->flow->family == XW_AF_INET6) {
+        if (!v6)
+            return 0;
+        if (all_zero(c, lay->skc_v6_daddr, 16))
+            return 1;
+        return same_bytes(c, lay->skc_v6_daddr, q->remote, 16) ? 2 : 0;
+    }
+    if (v6 && !all_zero(c, lay->skc_v6_daddr, 16) && !is_mapped(c, lay->skc_v6_daddr))
+        return 0;
+    if (all_zero(c, lay->skc_daddr, 4))
+        return 1;
+    return same_bytes(c, lay->skc_daddr, q->remote, 4) ? 2 : 0;
+}
+
+static bool match_net_and_port(const struct xw_layout *lay, const struct query *q,
+                               const struct common *c)
+{
+    return field(c, lay->skc_net) == q->t->net && field(c, lay->skc_num) == q->lport;
+}
+
+static int score_established(const struct xw_layout *lay, const struct query *q,
+                             const struct common *c)
+{
+    uint16_t rport = __builtin_bswap16(q->flow->rport);
+    return field(c, lay->skc_hash) == q->hash && match_net_and_port(lay, q, c) &&
+           field(c, lay->skc_dport) == rport && match_local(lay, q, c) == 2 &&
+           match_remote(lay, q, c) == 2;
+}
+
+static int score_listener(const struct xw_layout *lay, const struct query *q,
+                          const struct common *c)
+{
+    int local = match_local(lay, q, c);
+    if (!local || !match_net_and_port(lay, q, c) || field(c, lay->skc_state) != XVMI_STATE_LISTEN)
+        return 0;
+    return local * 8 + (field(c, lay->skc_bound_dev_if) != 0) * 2 +
+           (field(c, lay->skc_family) == q->flow->family);
+}
+
+/* compute_score() of UDP. */
+static int score_udp(const struct xw_layout *lay, const struct query *q, const struct common *c)
+{
+    int local = match_local(lay, q, c), remote = match_remote(lay, q, c);
+    uint64_t dport = field(c, lay->skc_dport);
+    if (!local || !remote || !match_net_and_port(lay, q, c) ||
+        (dport && dport != __builtin_bswap16(q->flow->rport)))
+        return 0;
+    return local * 16 + (remote == 2) * 4 + (dport != 0) * 4 +
+           (field(c, lay->skc_bound_dev_if) != 0) * 4 +
+           (field(c, lay->skc_family) == q->flow->family);
+}
+
+/* Raw and ping sockets: skc_num is the protocol or the id, any address or this one. */
+static int score_raw(const struct xw_layout *lay, const struct query *q, const struct common *c)
+{
+    return field(c, lay->skc_family) == q->flow->family && match_net_and_port(lay, q, c) &&
+           match_local(lay, q, c) && match_remote(lay, q, c);
+}
+
+static int score_packet(const struct xw_layout *lay, const struct query *q, const struct common *c)
+{
+    return field(c, lay->skc_net) == q->t->net;
+}
+
+/* --- following a chain --- */
+
+typedef int score_fn(const struct xw_layout *lay, const struct query *q, const struct common *c);
+
+struct chain {
+    uint64_t head;
+    struct xw_field node; /* which of its nodes the sockets hang by */
+    uint64_t marker;      /* the value that ends it; 0: NULL */
+    bool nulls;
+    score_fn *score;
+};
+
+static void keep_best(struct xl_found *found, uint64_t sock, int score)
+{
+    if (score < found->score || score == 0)
+        return;
+    if (score > found->score)
+        found->n = found->more = 0;
+    found->score = score;
+    if (found->n < XVMI_OWNERS_MAX)
+        found->sock[found->n++] = sock;
+    else
+        found->more = true;
+}
+
+static enum xvmi_status follow_once(struct xl_guest *g, const struct chain *chain,
+                                    const struct query *q, struct xl_found *found)
+{
+    struct common c;
+    uint64_t link = chain->head, node;
+    size_t len = g->lay.size_sock_common;
+    if (xo_read_u64(g->space, link, &node))
+        return xo_fault(g->space, g->err);
+    for (int i = 0; i < MAX_CHAIN; i++) {
+        if (xw_chain_ends(node))
+            return !chain->nulls || node == chain->marker
+                       ? XVMI_OK
+                       : xvmi_error_set(g->err, XVMI_ERR_CHANGED, "led into another chain");
+        if (!xw_is_pointer(node))
+            return xvmi_error_set(g->err, XVMI_ERR_FORMAT, "chain with a bad pointer");
+        c.addr = node - chain->node.off;
+        if (xo_read(g->space, c.addr, c.raw, len))
+            return xo_fault(g->space, g->err);
+        uint64_t next, back;
+        memcpy(&next, c.raw + chain->node.off, 8);
+        memcpy(&back, c.raw + chain->node.off + 8, 8);
+        if (back != link)
+            return xvmi_error_set(g->err, XVMI_ERR_CHANGED, "changed while looking");
+        keep_best(found, c.addr, chain->score(&g->lay, q, &c));
+        link = node;
+        node = next;
+    }
+    return xvmi_error_set(g->err, XVMI_ERR_LIMIT, "a chain of more than %d sockets", MAX_CHAIN);
+}
+
+static enum xvmi_status follow(struct xl_guest *g, const struct chain *chain, const struct query *q,
+                               struct xl_found *found)
+{
+    const struct xl_found before = *found;
+    enum xvmi_status status = XVMI_OK;
+    for (int i = 0; i < XL_RETRIES; i++) {
+        status = follow_once(g, chain, q, found);
+        if (!status || status == XVMI_ERR_LIMIT)
+            break;
+        *found = before;
+        xo_invalidate(g->space);
+    }
+    return status;
+}
+
+/* --- the tables --- */
+
+static uint64_t nulls_marker(uint32_t slot)
+{
+    return 1 | (uint64_t)slot << 1; /* NULLS_MARKER() */
+}
+
+static enum xvmi_status find_established(struct xl_sockfind *f, struct query *q,
+                                         struct xl_found *found)
+{
+    const struct xw_layout *lay = &f->g->lay;
+    const uint16_t rport = __builtin_bswap16(q->flow->rport);
+    bool v6 = q->flow->family == XW_AF_INET6;
+    enum xvmi_status status = XVMI_OK;
+    for (uint32_t i = 0; i < (v6 ? f->n_addr_secrets : 1) && !status && !found->n; i++) {
+        q->hash = v6 ? xw_tcp6_hash(q->local, q->lport, q->remote, rport, f->addr_secrets[i],
+                                    f->secret6 + q->t->hash_mix)
+                     : xw_tcp4_hash(q->local[0], q->lport, q->remote[0], rport,
+                                    f->secret4 + q->t->hash_mix);
+        uint32_t slot = q->hash & q->t->ehash_mask;
+        struct chain chain = {
+            .head =
+                q->t->ehash + (uint64_t)slot * lay->size_ehash_bucket + lay->ehash_bucket_chain.off,
+            .node = lay->skc_node,
+            .nulls = true,
+            .marker = nulls_marker(slot),
+            .score = score_established,
+        };
+        status = follow(f->g, &chain, q, found);
+        if (found->n && i) { /* that secret is the right one: ask it first from now on */
+            f->addr_secrets[0] = f->addr_secrets[i];
+            f->n_addr_secrets = 1;
+        }
+    }
+    found->via = XVMI_VIA_EHASH;
+    return status;
+}
+
+static enum xvmi_status follow_listeners(struct xl_sockfind *f, struct query *q, uint32_t hash,
+                                         struct xl_found *found)
+{
+    const struct xw_layout *lay = &f->g->lay;
+    struct chain chain = {
+        .head = q->t->lhash + (uint64_t)(hash & q->t->lhash_mask) * lay->size_lhash_bucket +
+                lay->lhash_bucket_head.off,
+        .node = lay->skc_node,
+        .score = score_listener,
+    };
+    return follow(f->g, &chain, q, found);
+}
+
+static enum xvmi_status find_listener(struct xl_sockfind *f, struct query *q,
+                                      struct xl_found *found)
+{
+    found->via = XVMI_VIA_LISTEN;
+    found->kind = XVMI_SOCKET_TCP;
+    uint32_t mix = q->t->hash_mix;
+    if (xw_has(f->g->lay.hashinfo_listening)) /* inet_lhashfn(): by port alone */
+        return follow_listeners(f, q, q->lport + mix, found);
+    bool v6 = q->flow->family == XW_AF_INET6;
+    enum xvmi_status status = follow_listeners(f, q,
+                                               v6 ? xw_portaddr6_hash(q->local, q->lport, mix)
+                                                  : xw_portaddr4_hash(q->local[0], q->lport, mix),
+                                               found);
+    if (status || found->n)
+        return status;
+    return follow_listeners(f, q, xw_portaddr4_hash(0, q->lport, mix), found);
+}
+
+static enum xvmi_status follow_udp2(struct xl_sockfind *f, struct query *q, uint32_t hash,
+                                    struct xl_found *found)
+{
+    const struct xw_layout *lay = &f->g->lay;
+    /* hash2 has larger slots than hash since 6.13 */
+    uint32_t stride = lay->size_udp_slot_main ? lay->size_udp_slot_main : lay->size_udp_slot;
+    struct chain chain = {
+        .head =
+            q->t->udp_hash2 + (uint64_t)(hash & q->t->udp_mask) * stride + lay->udp_slot_head.off,
+        .node = lay->skc_portaddr_node,
+        .score = score_udp,
+    };
+    return follow(f->g, &chain, q, found);
+}
+
+static enum xvmi_status find_udp(struct xl_sockfind *f, struct query *q, struct xl_found *found)
+{
+    uint32_t mix = q->t->hash_mix;
+    bool v6 = q->flow->family == XW_AF_INET6;
+    found->via = XVMI_VIA_UDP_HASH2;
+    enum xvmi_status status = follow_udp2(f, q,
+                                          v6 ? xw_portaddr6_hash(q->local, q->lport, mix)
+                                             : xw_portaddr4_hash(q->local[0], q->lport, mix),
+                                          found);
+    if (!status && !found->n)
+        status = follow_udp2(f, q, xw_portaddr4_hash(0, q->lport, mix), found);
+    if (status || found->n)
+        return status;
+    /* A socket between two hashes: the first one has it always. */
+    const struct xw_layout *lay = &f->g->lay;
+    struct chain chain = {
+        .head = q->t->udp_hash +
+                (uint64_t)((q->lport + mix) & q->t->udp_mask) * lay->size_udp_slot +
+                lay->udp_slot_head.off,
+        .node = lay->skc_node,
+        .score = score_udp,
+    };
+    found->via = XVMI_VIA_UDP_HASH;
+    return follow(f->g, &chain, q, found);
+}
+
+/* Raw sockets hash by protocol alone before 6.1, mixed with the namespace since; the layout does
+ * not tell which, so both chains are looked at. */
+static enum xvmi_status find_raw(struct xl_sockfind *f, struct query *q, uint16_t num,
+                                 struct xl_found *found)
+{
+    const struct xw_layout *lay = &f->g->lay;
+    uint64_t table = q->flow->family == XW_AF_INET6 ? f->g->sym.sym_raw_v6 : f->g->sym.sym_raw_v4;
+    if (!table)
+        return XVMI_OK;
+    const uint32_t slots[] = {xw_hash_32(q->t->hash_mix ^ num, RAW_LOG),
+                              num & ((1u << RAW_LOG) - 1)};
+    enum xvmi_status status = XVMI_OK;
+    found->via = XVMI_VIA_RAW;
+    found->kind = XVMI_SOCKET_RAW;
+    q->lport = num;
+    for (int i = 0; i < 2 && !status && !(i && slots[0] == slots[1]); i++) {
+        struct chain chain = {.head = table + lay->raw_ht.off + (uint64_t)slots[i] * 8,
+                              .node = lay->skc_node,
+                              .score = score_raw};
+        status = follow(f->g, &chain, q, found);
+    }
+    return status;
+}
+
+static enum xvmi_status find_ping(struct xl_sockfind *f, struct query *q, struct xl_found *found)
+{
+    const struct xw_layout *lay = &f->g->lay;
+    if (!f->g->sym.sym_ping_table || !xw_has(lay->ping_hash))
+        return XVMI_OK;
+    struct chain chain = {
+        .head = f->g->sym.sym_ping_table + lay->ping_hash.off +
+                (uint64_t)((q->lport + q->t->hash_mix) & PING_MASK) * 8,
+        .node = lay->skc_node,
+        .score = score_raw,
+    };
+    found->via = XVMI_VIA_PING;
+    found->kind = XVMI_SOCKET_PING;
+    return follow(f->g, &chain, q, found);
+}
+
+static enum xvmi_status find_packet(struct xl_sockfind *f, struct query *q, struct xl_found *found)
+{
+    if (!xw_has(f->g->lay.net_packet))
+        return XVMI_OK;
+    struct chain chain = {.head = q->t->net + f->g->lay.net_packet.off,
+                          .node = f->g->lay.skc_node,
+                          .score = score_packet};
+    found->via = XVMI_VIA_PACKET;
+    found->kind = XVMI_SOCKET_PACKET;
+    return follow(f->g, &chain, q, found);
+}
+
+/* Sockets of the flow's own protocol. */
+static enum xvmi_status find_own(struct xl_sockfind *f, struct query *q, struct xl_found *found)
+{
+    switch (q->flow->proto) {
+    case IPPROTO_TCP_: {
+        found->kind = XVMI_SOCKET_TCP;
+        enum xvmi_status status = find_established(f, q, found);
+        return status || found->n ? status : find_listener(f, q, found);
+    }
+    case IPPROTO_UDP_:
+        found->kind = XVMI_SOCKET_UDP;
+        return find_udp(f, q, found);
+    case IPPROTO_ICMP_:
+    case IPPROTO_ICMPV6_:
+        return find_ping(f, q, found);
+    case IPPROTO_SCTP_:
+        return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED, "SCTP sockets are not looked up");
+    case IPPROTO_UDPLITE_:
+        return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED,
+                              "UDP-Lite sockets are not looked up");
+    default:
+        return XVMI_OK;
+    }
+}
+
+/* In one namespace: its own protocol's sockets, else raw ones, else packet sockets. */
+static enum xvmi_status find_in_net(struct xl_sockfind *f, const struct xvmi_flow *flow,
+                                    uint32_t net, bool last_resort, struct xl_found *found)
+{
+    struct query q = {.flow = flow, .t = &f->tables[net], .lport = flow->lport};
+    memcpy(q.local, flow->local, 16);
+    memcpy(q.remote, flow->remote, 16);
+    *found = (struct xl_found){.net = net};
+    enum xvmi_status status = find_own(f, &q, found);
+    if (!status && !found->n && last_resort)
+        status = find_raw(f, &q, flow->proto, found);
+    if (!status && !found->n && last_resort)
+        status = find_raw(f, &q, IPPROTO_RAW_, found);
+    if (!status && !found->n && last_resort)
+        status = find_packet(f, &q, found);
+    if (!found->n)
+        found->via = XVMI_VIA_NO_SOCKET;
+    return status;
+}
+
+/* --- namespaces --- */
+
+static enum xvmi_status read_tables(struct xl_guest *g, uint64_t net, struct xl_net_tables *t)
+{
+    const struct xw_layout *lay = &g->lay;
+    struct xw_fault fault;
+    uint64_t tcp = g->sym.sym_tcp_hashinfo, udp = g->sym.sym_udp_table, v[5], lmask = LISTEN_MASK;
+    *t = (struct xl_net_tables){.net = net};
+    if (xw_has(lay->net_tcp_hashinfo) && xw_get(g->space, lay, net, net_tcp_hashinfo, &tcp, &fault))
+        return xl_fault(g, &fault);
+    if (xw_has(lay->net_udp_table) && xw_get(g->space, lay, net, net_udp_table, &udp, &fault))
+        return xl_fault(g, &fault);
+    if (xw_get(g->space, lay, net, net_hash_mix, &v[0], &fault) ||
+        xw_get(g->space, lay, tcp, hashinfo_ehash, &t->ehash, &fault) ||
+        xw_get(g->space, lay, tcp, hashinfo_ehash_mask, &v[1], &fault) ||
+        xw_get(g->space, lay, udp, udp_table_hash, &t->udp_hash, &fault) ||
+        xw_get(g->space, lay, udp, udp_table_hash2, &t->udp_hash2, &fault) ||
+        xw_get(g->space, lay, udp, udp_table_mask, &v[2], &fault))
+        return xl_fault(g, &fault);
+    t->lhash = tcp + lay->hashinfo_listening.off;
+    if (!xw_has(lay->hashinfo_listening) &&
+        (xw_get(g->space, lay, tcp, hashinfo_lhash2, &t->lhash, &fault) ||
+         xw_get(g->space, lay, tcp, hashinfo_lhash2_mask, &lmask, &fault)))
+        return xl_fault(g, &fault);
+    t->hash_mix = (uint32_t)v[0];
+    t->ehash_mask = (uint32_t)v[1];
+    t->udp_mask = (uint32_t)v[2];
+    t->lhash_mask = (uint32_t)lmask;
+    return XVMI_OK;
+}
+
+/*
+ * The secrets are random numbers that the kernel draws when it first needs them: 0 until then, so
+ * they are read anew with the namespaces. In net_hotdata since 6.9. Before, they are static
+ * variables: inet6_ehashfn() has two, next to each other, and the second one shares its name with
+ * one of UDP; which side it lies on is the linker's choice, so both are tried.
+ */
+static enum xvmi_status read_secrets(struct xl_sockfind *f)
+{
+    struct xl_guest *g = f->g;
+    const uint64_t hot = g->sym.sym_net_hotdata;
+    uint64_t at[4] = {g->sym.sym_tcp4_secret, g->sym.sym_tcp6_secret, g->sym.sym_tcp6_secret + 4,
+                      g->sym.sym_tcp6_secret - 4};
+    f->n_addr_secrets = 2;
+    if (hot && xw_has(g->lay.hot_tcp4_secret)) {
+        at[0] = hot + g->lay.hot_tcp4_secret.off;
+        at[1] = hot + g->lay.hot_tcp6_secret.off;
+        at[2] = at[3] = hot + g->lay.hot_tcp6_addr_secret.off;
+        f->n_addr_secrets = 1;
+    }
+    if (!at[0])
+        return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED,
+                              "where this kernel keeps the secret of its TCP hash is not known");
+    if (xo_read_u32(g->space, at[0], &f->secret4))
+        return xo_fault(g->space, g->err);
+    if (!at[1]) { /* no IPv6 in this kernel */
+        f->n_addr_secrets = 0;
+        return XVMI_OK;
+    }
+    if (xo_read_u32(g->space, at[1], &f->secret6) ||
+        xo_read_u32(g->space, at[2], &f->addr_secrets[0]) ||
+        xo_read_u32(g->space, at[3], &f->addr_secrets[1]))
+        return xo_fault(g->space, g->err);
+    return XVMI_OK;
+}
+
+void xl_sockfind_init(struct xl_sockfind *f, struct xl_guest *g)
+{
+    *f = (struct xl_sockfind){.g = g};
+}
+
+void xl_sockfind_fini(struct xl_sockfind *f)
+{
+    free(f->nets.v);
+    free(f->tables);
+    free(f->addrs.v);
+    *f = (struct xl_sockfind){.g = f->g};
+}
+
+/* Look at namespaces, their addresses and the secrets anew. */
+static enum xvmi_status look_again(struct xl_sockfind *f)
+{
+    struct xl_guest *g = f->g;
+    xl_sockfind_fini(f);
+    if (g->lay.size_sock_common > sizeof(((struct common *)0)->raw))
+        return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED, "struct sock_common of %u bytes",
+                              g->lay.size_sock_common);
+    enum xvmi_status status = xl_net_list(g, &f->nets);
+    if (!status)
+        status = xl_addr_list(g, &f->nets, &f->addrs);
+    if (!status)
+        status = read_secrets(f);
+    if (status)
+        return status;
+    f->tables = calloc(f->nets.n, sizeof(*f->tables));
+    if (!f->tables)
+        return xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < f->nets.n && !status; i++)
+        status = read_tables(g, f->nets.v[i].addr, &f->tables[i]);
+    if (status)
+        xl_sockfind_fini(f);
+    return status;
+}
+
+/* In the namespaces that have the local address. */
+static enum xvmi_status find_in_nets(struct xl_sockfind *f, const struct xvmi_flow *flow,
+                                     bool last_resort, struct xl_found *found)
+{
+    size_t n;
+    const struct xl_addr *has = xl_addr_find(&f->addrs, flow->family, flow->local, &n);
+    *found = (struct xl_found){0};
+    for (size_t i = 0; i < n; i++) {
+        struct xl_found here;
+        enum xvmi_status status = find_in_net(f, flow, has[i].net, last_resort, &here);
+        if (status)
+            return status;
+        if (!here.n)
+            continue;
+        if (found->n)
+            return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED,
+                                  "two network namespaces have this address and this flow");
+        *found = here;
+        if (has[i].net == 0) /* where the guest's own devices are, unless somebody moved them */
+            break;
+    }
+    return XVMI_OK;
+}
+
+static bool same_net(const struct xl_sockfind *f)
+{
+    uint64_t mix;
+    struct xw_fault fault;
+    return f->nets.n &&
+           !xw_get(f->g->space, &f->g->lay, f->tables[0].net, net_hash_mix, &mix, &fault) &&
+           (uint32_t)mix == f->tables[0].hash_mix && (f->secret4 || f->secret6);
+}
+
+enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow,
+                             struct xl_found *found)
+{
+    enum xvmi_status status = XVMI_OK;
+    size_t n;
+    (void)xl_addr_find(&f->addrs, flow->family, flow->local, &n);
+    bool fresh = !n || !same_net(f);
+    if (fresh)
+        status = look_again(f);
+    if (!status)
+        status = find_in_nets(f, flow, false, found);
+    /* Addresses and namespaces may have changed since we looked. */
+    if (!status && !found->n && !fresh) {
+        status = look_again(f);
+        if (!status)
+            status = find_in_nets(f, flow, false, found);
+    }
+    if (!status && !found->n)
+        status = find_in_nets(f, flow, true, found);
+    return status;
+}
+
+enum xvmi_status xl_sockfind_listener(struct xl_sockfind *f, uint32_t net,
+                                      const struct xvmi_flow *flow, struct xl_found *found)
+{
+    struct query q = {.flow = flow, .t = &f->tables[net], .lport = flow->lport};
+    memcpy(q.local, flow->local, 16);
+    memcpy(q.remote, flow->remote, 16);
+    *found = (struct xl_found){.net = net};
+    return find_listener(f, &q, found);
+}

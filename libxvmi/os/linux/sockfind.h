@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XL_SOCKFIND_H
+#define XL_SOCKFIND_H
+
+/*
+ * From a flow to the sockets that can have sent it (or receive it), by the kernel's own hashes:
+ * a bucket or two, whatever the number of sockets.
+ */
+
+#include <xvmi/flow.h>
+#include <xvmi/owner.h>
+
+#include "os/linux/addr.h"
+#include "os/linux/guest.h"
+#include "os/linux/netns.h"
+
+/* A namespace's hash tables. They stay where they are for as long as it lives. */
+struct xl_net_tables {
+    uint64_t net;
+    uint32_t hash_mix;
+    uint32_t ehash_mask, lhash_mask, udp_mask;
+    uint64_t ehash, lhash;
+    uint64_t udp_hash, udp_hash2;
+};
+
+struct xl_sockfind {
+    struct xl_guest *g;
+    struct xl_net_vec nets;
+    struct xl_net_tables *tables; /* of each of them */
+    struct xl_addr_list addrs;
+    uint32_t secret4, secret6;
+    uint32_t addr_secrets[2]; /* of IPv6 addresses: one of these, see sockfind.c */
+    uint32_t n_addr_secrets;
+};
+
+/* Sockets that explain a flow equally well; usually one. */
+struct xl_found {
+    enum xvmi_via_socket via;
+    enum xvmi_socket_kind kind;
+    int score;
+    uint32_t n;
+    bool more;
+    uint32_t net; /* index */
+    uint64_t sock[XVMI_OWNERS_MAX];
+};
+
+void xl_sockfind_init(struct xl_sockfind *f, struct xl_guest *g);
+void xl_sockfind_fini(struct xl_sockfind *f);
+
+/* found->n is 0 when nothing explains the flow. Among several namespaces with this address the
+ * one that has the socket counts; XVMI_ERR_UNSUPPORTED when more than one has. */
+XVMI_CHECKED enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow,
+                                          struct xl_found *found);
+
+/* Listening sockets for the local side of a flow in namespace `net`. */
+XVMI_CHECKED enum xvmi_status xl_sockfind_listener(struct xl_sockfind *f, uint32_t net,
+                                                   const struct xvmi_flow *flow,
+                                                   struct xl_found *found);
+
+#endif
