@@ -259,10 +259,10 @@ Test(kernel, empty_memory)
     expect_error(XL_BY_ALL, XVMI_ERR_UNSUPPORTED,
                  "no Linux kernel found in toy (has it booted yet?): no vCPU registers are known; "
                  "no note; no VMCOREINFO in memory");
-    run_on(0x1000, 4);
+    run_on(0x2000, 4);
     expect_error(XL_BY_ALL, XVMI_ERR_UNSUPPORTED,
                  "no Linux kernel found in toy (has it booted yet?): vCPU registers: page tables "
-                 "at 0x1000 (4 levels) map no kernel image; no note; no VMCOREINFO in memory");
+                 "at 0x2000 (4 levels) map no kernel image; no note; no VMCOREINFO in memory");
 }
 
 Test(kernel, another_system)
@@ -277,10 +277,10 @@ Test(kernel, another_system)
 
 Test(kernel, page_tables_that_loop)
 {
-    uint64_t *table = (uint64_t *)(ram.ram + 0x1000);
+    uint64_t *table = (uint64_t *)(ram.ram + 0x2000);
     for (int i = 0; i < 512; i++)
-        table[i] = 0x1003;
-    run_on(0x1000, 4);
+        table[i] = 0x2003;
+    run_on(0x2000, 4);
     open_memory(true);
     cr_assert_eq(xl_kernel_find(mem, &kernel, &err), XVMI_ERR_UNSUPPORTED);
     cr_assert_not_null(strstr(err.text, "no kernel image is like that"), "%s", err.text);
