@@ -7,11 +7,13 @@
 #include <string.h>
 #include <time.h>
 
+#include <xvmi/owner.h>
 #include <xvmi/socket.h>
 #include <xvmi/task.h>
 
 #include "os/linux/guest.h"
 #include "os/linux/kernel.h"
+#include "os/linux/owner.h"
 #include "os/linux/socket.h"
 #include "os/linux/task.h"
 
@@ -270,4 +272,16 @@ enum xvmi_status xvmi_socket_cgroup(struct xvmi_vm *vm, const struct xvmi_socket
 enum xvmi_status xvmi_owner_scan_new(struct xvmi_vm *vm, struct xvmi_owner_scan **scan)
 {
     return xl_owner_scan_new(&vm->guest, scan);
+}
+
+enum xvmi_status xvmi_task_parent(struct xvmi_vm *vm, const struct xvmi_task *task,
+                                  struct xvmi_task *parent)
+{
+    return xl_task_parent(&vm->guest, task, parent);
+}
+
+enum xvmi_status xvmi_finder_new(struct xvmi_vm *vm, const struct xvmi_finder_options *options,
+                                 struct xvmi_finder **finder)
+{
+    return xl_finder_new(&vm->guest, options, finder);
 }

@@ -173,3 +173,24 @@ enum xvmi_status xl_task_cgroup(struct xl_guest *g, const struct xvmi_task *task
         status = same_process(g, task);
     return tell(g, task, "control group", status);
 }
+
+static enum xvmi_status read_parent(struct xl_guest *g, const struct xvmi_task *task,
+                                    struct xvmi_task *parent)
+{
+    struct xw_fault fault;
+    uint64_t addr;
+    if (xw_get(g->space, &g->lay, task->addr, task_real_parent, &addr, &fault))
+        return xl_fault(g, &fault);
+    if (addr == g->sym.sym_init_task)
+        return xvmi_error_set(g->err, XVMI_ERR_NOT_FOUND, "it is at the top");
+    return xl_task_read(g, addr, parent);
+}
+
+enum xvmi_status xl_task_parent(struct xl_guest *g, const struct xvmi_task *task,
+                                struct xvmi_task *parent)
+{
+    enum xvmi_status status = read_parent(g, task, parent);
+    if (!status)
+        status = same_process(g, task);
+    return tell(g, task, "parent", status);
+}

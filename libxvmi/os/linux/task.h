@@ -8,6 +8,11 @@
 
 /* What xvmi_task_list() and its friends do, on a guest; contracts as in <xvmi/task.h>. */
 XVMI_CHECKED enum xvmi_status xl_task_list(struct xl_guest *g, struct xvmi_task **tasks, size_t *n);
+/* The process whose group leader lies at `addr`. */
+XVMI_CHECKED enum xvmi_status xl_task_read(struct xl_guest *g, uint64_t addr,
+                                           struct xvmi_task *task);
+XVMI_CHECKED enum xvmi_status xl_task_parent(struct xl_guest *g, const struct xvmi_task *task,
+                                             struct xvmi_task *parent);
 XVMI_CHECKED enum xvmi_status xl_task_exe(struct xl_guest *g, const struct xvmi_task *task,
                                           char *buf, size_t size);
 XVMI_CHECKED enum xvmi_status xl_task_cmdline(struct xl_guest *g, const struct xvmi_task *task,

@@ -98,6 +98,12 @@ static int read_task(struct xl_guest *g, uint64_t addr, struct xvmi_task *out,
     return netns_of(g, &t, &out->netns, fault);
 }
 
+enum xvmi_status xl_task_read(struct xl_guest *g, uint64_t addr, struct xvmi_task *task)
+{
+    struct xw_fault fault;
+    return read_task(g, addr, task, &fault) ? xl_fault(g, &fault) : XVMI_OK;
+}
+
 /* Read the task that `prev` leads to, and prove that it was in the list then. */
 static enum step take_next(struct list_walk *w, uint64_t prev, uint64_t *addr)
 {

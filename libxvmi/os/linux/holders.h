@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XL_HOLDERS_H
+#define XL_HOLDERS_H
+
+/*
+ * From an open file to the processes that hold it. The kernel keeps no such link, so candidates
+ * are guessed and proven; see holders.c for the guesses.
+ */
+
+#include <xvmi/owner.h>
+
+#include "os/linux/guest.h"
+
+/* What one question may still cost. */
+struct xl_budget {
+    uint64_t max_reads; /* value of space->reads at which to stop */
+    uint64_t deadline;  /* CLOCK_MONOTONIC ns; 0: none */
+};
+XVMI_CHECKED enum xvmi_status xl_budget_check(const struct xl_guest *g,
+                                              const struct xl_budget *budget);
+
+struct xl_holder {
+    uint64_t task, start_ns;
+    int32_t pid, fd;
+};
+
+struct xl_holder_list {
+    struct xl_holder v[XVMI_OWNERS_MAX]; /* oldest first */
+    uint32_t n;
+    bool more;
+    enum xvmi_via_process via;
+};
+
+struct xl_holders;
+XVMI_CHECKED enum xvmi_status xl_holders_new(struct xl_guest *g, size_t memory,
+                                             struct xl_holders **holders);
+void xl_holders_free(struct xl_holders *holders);
+
+/* All processes that have `file` among their descriptors, each proven now. list->n is 0 when none
+ * has. */
+XVMI_CHECKED enum xvmi_status xl_holders_find(struct xl_holders *h, uint64_t file,
+                                              const struct xl_budget *budget,
+                                              struct xl_holder_list *list);
+
+/* Is this process still the one, and does its descriptor still lead to `file`? A few reads. */
+bool xl_holder_holds(struct xl_guest *g, const struct xl_holder *holder, uint64_t file);
+
+#endif
