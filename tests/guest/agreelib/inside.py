@@ -105,9 +105,13 @@ def namespaces(pids):
 
 def sockets():
     """The sockets of the namespace we are in."""
-    shown = subprocess.run(["ss", "-HanOe", "-tuwx0"], stdout=subprocess.PIPE, check=True).stdout
+    def ss(kinds):
+        run = subprocess.run(["ss", "-HanOe", kinds], stdout=subprocess.PIPE, check=True)
+        return run.stdout.decode("latin-1").splitlines()
+
     return {
-        "ss": shown.decode("latin-1").splitlines(),
+        "ss": ss("-tux0"),
+        "raw": ss("-w"),  # alone: beside others they are named by their protocol
         "devices": {name: index for index, name in socket.if_nameindex()},
         **{name: (read(f"/proc/thread-self/net/{name}") or "").splitlines()[1:]
            for name in ("icmp", "icmp6", "udplite", "udplite6")},

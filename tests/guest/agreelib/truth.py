@@ -128,7 +128,7 @@ def proc_socket(line, proto):
 
 def namespace_sockets(shown):
     """All sockets of one namespace."""
-    for line in shown["ss"]:
+    for line in shown["ss"] + [f"raw {line}" for line in shown["raw"]]:
         fields = line.split(None, 6)
         if fields[0].startswith("u_"):
             yield unix(line)
