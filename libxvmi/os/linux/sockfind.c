@@ -235,34 +235,55 @@ static uint64_t nulls_marker(uint32_t slot)
     return 1 | (uint64_t)slot << 1; /* NULLS_MARKER() */
 }
 
+/* The hash of a connection by one of the ways that kernels compute it. */
+static uint32_t tcp_hash(const struct xl_sockfind *f, const struct query *q, struct xl_hash_way way)
+{
+    const uint16_t rport = __builtin_bswap16(q->flow->rport);
+    const uint16_t inside = way.port_added ? 0 : q->lport;
+    uint32_t hash =
+        q->flow->family == XW_AF_INET6
+            ? xw_tcp6_hash(q->local, inside, q->remote, rport, f->addr_secrets[way.addr_secret],
+                           f->secret6 + q->t->hash_mix)
+            : xw_tcp4_hash(q->local[0], inside, q->remote[0], rport, f->secret4 + q->t->hash_mix);
+    return way.port_added ? hash + q->lport : hash;
+}
+
+static enum xvmi_status follow_established(struct xl_sockfind *f, struct query *q,
+                                           struct xl_hash_way way, struct xl_found *found)
+{
+    const struct xw_layout *lay = &f->g->lay;
+    q->hash = tcp_hash(f, q, way);
+    uint32_t slot = q->hash & q->t->ehash_mask;
+    struct chain chain = {
+        .head = q->t->ehash + (uint64_t)slot * lay->size_ehash_bucket + lay->ehash_bucket_chain.off,
+        .node = lay->skc_node,
+        .nulls = true,
+        .marker = nulls_marker(slot),
+        .score = score_established,
+    };
+    return follow(f->g, &chain, q, found);
+}
+
+/* The way that worked before, or all there are until one does. */
 static enum xvmi_status find_established(struct xl_sockfind *f, struct query *q,
                                          struct xl_found *found)
 {
-    const struct xw_layout *lay = &f->g->lay;
-    const uint16_t rport = __builtin_bswap16(q->flow->rport);
     bool v6 = q->flow->family == XW_AF_INET6;
+    struct xl_hash_way *way = &f->way[v6];
     enum xvmi_status status = XVMI_OK;
-    for (uint32_t i = 0; i < (v6 ? f->n_addr_secrets : 1) && !status && !found->n; i++) {
-        q->hash = v6 ? xw_tcp6_hash(q->local, q->lport, q->remote, rport, f->addr_secrets[i],
-                                    f->secret6 + q->t->hash_mix)
-                     : xw_tcp4_hash(q->local[0], q->lport, q->remote[0], rport,
-                                    f->secret4 + q->t->hash_mix);
-        uint32_t slot = q->hash & q->t->ehash_mask;
-        struct chain chain = {
-            .head =
-                q->t->ehash + (uint64_t)slot * lay->size_ehash_bucket + lay->ehash_bucket_chain.off,
-            .node = lay->skc_node,
-            .nulls = true,
-            .marker = nulls_marker(slot),
-            .score = score_established,
-        };
-        status = follow(f->g, &chain, q, found);
-        if (found->n && i) { /* that secret is the right one: ask it first from now on */
-            f->addr_secrets[0] = f->addr_secrets[i];
-            f->n_addr_secrets = 1;
+    found->via = XVMI_VIA_EHASH;
+    if (way->known)
+        return follow_established(f, q, *way, found);
+    uint32_t secrets = v6 ? f->n_addr_secrets : 1;
+    for (uint32_t i = 0; i < secrets * f->n_port_ways && !status; i++) {
+        struct xl_hash_way try = {.addr_secret = i % secrets, .port_added = i / secrets};
+        status = follow_established(f, q, try, found);
+        if (!status && found->n) {
+            *way = try;
+            way->known = true;
+            break;
         }
     }
-    found->via = XVMI_VIA_EHASH;
     return status;
 }
 
@@ -471,6 +492,9 @@ static enum xvmi_status read_tables(struct xl_guest *g, uint64_t net, struct xl_
  * they are read anew with the namespaces. In net_hotdata since 6.9. Before, they are static
  * variables: inet6_ehashfn() has two, next to each other, and the second one shares its name with
  * one of UDP; which side it lies on is the linker's choice, so both are tried.
+ *
+ * Since 6.15 the local port is added to the hash of the rest instead of going into it. Nothing in
+ * the layout tells, so kernels that can be either are tried both ways until a connection is found.
  */
 static enum xvmi_status read_secrets(struct xl_sockfind *f)
 {
@@ -479,11 +503,13 @@ static enum xvmi_status read_secrets(struct xl_sockfind *f)
     uint64_t at[4] = {g->sym.sym_tcp4_secret, g->sym.sym_tcp6_secret, g->sym.sym_tcp6_secret + 4,
                       g->sym.sym_tcp6_secret - 4};
     f->n_addr_secrets = 2;
+    f->n_port_ways = 1;
     if (hot && xw_has(g->lay.hot_tcp4_secret)) {
         at[0] = hot + g->lay.hot_tcp4_secret.off;
         at[1] = hot + g->lay.hot_tcp6_secret.off;
         at[2] = at[3] = hot + g->lay.hot_tcp6_addr_secret.off;
         f->n_addr_secrets = 1;
+        f->n_port_ways = 2;
     }
     if (!at[0])
         return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED,
@@ -511,7 +537,8 @@ void xl_sockfind_fini(struct xl_sockfind *f)
     free(f->nets.v);
     free(f->tables);
     free(f->addrs.v);
-    *f = (struct xl_sockfind){.g = f->g};
+    /* How this kernel hashes does not change: that stays known. */
+    *f = (struct xl_sockfind){.g = f->g, .way = {f->way[0], f->way[1]}};
 }
 
 /* Look at namespaces, their addresses and the secrets anew. */

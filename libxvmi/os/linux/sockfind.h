@@ -23,14 +23,22 @@ struct xl_net_tables {
     uint64_t udp_hash, udp_hash2;
 };
 
+/* How a kernel computes the hash of a connection, where kernels differ. */
+struct xl_hash_way {
+    bool known;
+    bool port_added;      /* the local port is added to the hash of the rest */
+    uint32_t addr_secret; /* which of two words is the secret of IPv6 addresses */
+};
+
 struct xl_sockfind {
     struct xl_guest *g;
     struct xl_net_vec nets;
     struct xl_net_tables *tables; /* of each of them */
     struct xl_addr_list addrs;
     uint32_t secret4, secret6;
-    uint32_t addr_secrets[2]; /* of IPv6 addresses: one of these, see sockfind.c */
-    uint32_t n_addr_secrets;
+    uint32_t addr_secrets[2];
+    uint32_t n_addr_secrets, n_port_ways;
+    struct xl_hash_way way[2]; /* IPv4, IPv6 */
 };
 
 /* Sockets that explain a flow equally well; usually one. */
