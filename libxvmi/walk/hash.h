@@ -51,33 +51,40 @@ XW_INLINE uint32_t xw_jhash_3words(uint32_t a, uint32_t b, uint32_t c, uint32_t 
     return xw_jhash_final(a + initval, b + initval, c + initval);
 }
 
+struct xw_jhash {
+    uint32_t a, b, c;
+};
+
+XW_INLINE struct xw_jhash xw_jhash_mix(struct xw_jhash h)
+{
+    h.a -= h.c;
+    h.a ^= xw_rol32(h.c, 4);
+    h.c += h.b;
+    h.b -= h.a;
+    h.b ^= xw_rol32(h.a, 6);
+    h.a += h.c;
+    h.c -= h.b;
+    h.c ^= xw_rol32(h.b, 8);
+    h.b += h.a;
+    h.a -= h.c;
+    h.a ^= xw_rol32(h.c, 16);
+    h.c += h.b;
+    h.b -= h.a;
+    h.b ^= xw_rol32(h.a, 19);
+    h.a += h.c;
+    h.c -= h.b;
+    h.c ^= xw_rol32(h.b, 4);
+    h.b += h.a;
+    return h;
+}
+
 /* jhash2() of four words: an IPv6 address. */
 XW_INLINE uint32_t xw_jhash_4words(const uint32_t k[4], uint32_t initval)
 {
-    uint32_t a, b, c;
-    a = b = c = XW_JHASH_INITVAL + (4 << 2) + initval;
-    a += k[0];
-    b += k[1];
-    c += k[2];
-    a -= c;
-    a ^= xw_rol32(c, 4);
-    c += b;
-    b -= a;
-    b ^= xw_rol32(a, 6);
-    a += c;
-    c -= b;
-    c ^= xw_rol32(b, 8);
-    b += a;
-    a -= c;
-    a ^= xw_rol32(c, 16);
-    c += b;
-    b -= a;
-    b ^= xw_rol32(a, 19);
-    a += c;
-    c -= b;
-    c ^= xw_rol32(b, 4);
-    b += a;
-    return xw_jhash_final(a + k[3], b, c);
+    initval += XW_JHASH_INITVAL + (4 << 2);
+    struct xw_jhash h =
+        xw_jhash_mix((struct xw_jhash){initval + k[0], initval + k[1], initval + k[2]});
+    return xw_jhash_final(h.a + k[3], h.b, h.c);
 }
 
 /* hash_32(): the top `bits` bits */
@@ -99,6 +106,18 @@ XW_INLINE uint32_t xw_tcp6_hash(const uint32_t laddr[4], uint16_t lport, const u
 {
     return xw_jhash_3words(laddr[3], xw_jhash_4words(raddr, addr_secret),
                            (uint32_t)lport << 16 | rport_be, secret);
+}
+
+/* inet6_ehashfn() of Linux 7.2 (and not of 6.12): all words of both addresses in one go, seeded
+ * with a secret alone; the local port is added at the end. */
+XW_INLINE uint32_t xw_tcp6_hash_whole(const uint32_t laddr[4], uint16_t lport,
+                                      const uint32_t raddr[4], uint16_t rport_be, uint32_t secret,
+                                      uint32_t hash_mix)
+{
+    struct xw_jhash h = xw_jhash_mix(
+        (struct xw_jhash){secret + (laddr[0] ^ hash_mix), secret + laddr[1], secret + laddr[2]});
+    h = xw_jhash_mix((struct xw_jhash){h.a + laddr[3], h.b + raddr[0], h.c + raddr[1]});
+    return xw_jhash_final(h.a + raddr[2], h.b + raddr[3], h.c + rport_be) + lport;
 }
 
 /* ipv4_portaddr_hash(), ipv6_portaddr_hash(): UDP's hash2 and TCP's lhash2. The IPv6 one of "any"

@@ -239,13 +239,17 @@ static uint64_t nulls_marker(uint32_t slot)
 static uint32_t tcp_hash(const struct xl_sockfind *f, const struct query *q, struct xl_hash_way way)
 {
     const uint16_t rport = __builtin_bswap16(q->flow->rport);
-    const uint16_t inside = way.port_added ? 0 : q->lport;
+    const uint16_t inside = way.port == XL_PORT_INSIDE ? q->lport : 0;
+    const uint32_t addr_secret = f->addr_secrets[way.addr_secret];
+    if (way.port == XL_PORT_ADDED_WHOLE)
+        return xw_tcp6_hash_whole(q->local, q->lport, q->remote, rport, addr_secret,
+                                  q->t->hash_mix);
     uint32_t hash =
         q->flow->family == XW_AF_INET6
-            ? xw_tcp6_hash(q->local, inside, q->remote, rport, f->addr_secrets[way.addr_secret],
+            ? xw_tcp6_hash(q->local, inside, q->remote, rport, addr_secret,
                            f->secret6 + q->t->hash_mix)
             : xw_tcp4_hash(q->local[0], inside, q->remote[0], rport, f->secret4 + q->t->hash_mix);
-    return way.port_added ? hash + q->lport : hash;
+    return way.port == XL_PORT_ADDED ? hash + q->lport : hash;
 }
 
 static enum xvmi_status follow_established(struct xl_sockfind *f, struct query *q,
@@ -275,8 +279,10 @@ static enum xvmi_status find_established(struct xl_sockfind *f, struct query *q,
     if (way->known)
         return follow_established(f, q, *way, found);
     uint32_t secrets = v6 ? f->n_addr_secrets : 1;
-    for (uint32_t i = 0; i < secrets * f->n_port_ways && !status; i++) {
-        struct xl_hash_way try = {.addr_secret = i % secrets, .port_added = i / secrets};
+    uint32_t ports = !f->hotdata ? 1 : v6 ? XL_PORT_ADDED_WHOLE + 1 : XL_PORT_ADDED + 1;
+    for (uint32_t i = 0; i < secrets * ports && !status; i++) {
+        struct xl_hash_way try = {.addr_secret = i % secrets,
+                                  .port = (enum xl_port_way)(i / secrets)};
         status = follow_established(f, q, try, found);
         if (!status && found->n) {
             *way = try;
@@ -493,8 +499,9 @@ static enum xvmi_status read_tables(struct xl_guest *g, uint64_t net, struct xl_
  * variables: inet6_ehashfn() has two, next to each other, and the second one shares its name with
  * one of UDP; which side it lies on is the linker's choice, so both are tried.
  *
- * Since 6.15 the local port is added to the hash of the rest instead of going into it. Nothing in
- * the layout tells, so kernels that can be either are tried both ways until a connection is found.
+ * Since 6.15 the local port is added to the hash of the rest instead of going into it, and IPv6
+ * hashes all in one go some time after. Nothing in the layout tells, so kernels that can be any are
+ * tried all ways until a connection is found.
  */
 static enum xvmi_status read_secrets(struct xl_sockfind *f)
 {
@@ -503,13 +510,13 @@ static enum xvmi_status read_secrets(struct xl_sockfind *f)
     uint64_t at[4] = {g->sym.sym_tcp4_secret, g->sym.sym_tcp6_secret, g->sym.sym_tcp6_secret + 4,
                       g->sym.sym_tcp6_secret - 4};
     f->n_addr_secrets = 2;
-    f->n_port_ways = 1;
+    f->hotdata = false;
     if (hot && xw_has(g->lay.hot_tcp4_secret)) {
         at[0] = hot + g->lay.hot_tcp4_secret.off;
         at[1] = hot + g->lay.hot_tcp6_secret.off;
         at[2] = at[3] = hot + g->lay.hot_tcp6_addr_secret.off;
         f->n_addr_secrets = 1;
-        f->n_port_ways = 2;
+        f->hotdata = true;
     }
     if (!at[0])
         return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED,

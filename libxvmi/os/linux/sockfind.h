@@ -23,10 +23,17 @@ struct xl_net_tables {
     uint64_t udp_hash, udp_hash2;
 };
 
+/* What the local port does to the hash of a connection. */
+enum xl_port_way {
+    XL_PORT_INSIDE,      /* before 6.15: it is hashed with the rest */
+    XL_PORT_ADDED,       /* it is added to the hash of the rest */
+    XL_PORT_ADDED_WHOLE, /* IPv6 in 7.2: so it is, and the rest is hashed another way */
+};
+
 /* How a kernel computes the hash of a connection, where kernels differ. */
 struct xl_hash_way {
     bool known;
-    bool port_added;      /* the local port is added to the hash of the rest */
+    enum xl_port_way port;
     uint32_t addr_secret; /* which of two words is the secret of IPv6 addresses */
 };
 
@@ -37,7 +44,8 @@ struct xl_sockfind {
     struct xl_addr_list addrs;
     uint32_t secret4, secret6;
     uint32_t addr_secrets[2];
-    uint32_t n_addr_secrets, n_port_ways;
+    uint32_t n_addr_secrets;
+    bool hotdata;              /* the secrets lie in net_hotdata: 6.9 or newer */
     struct xl_hash_way way[2]; /* IPv4, IPv6 */
 };
 
