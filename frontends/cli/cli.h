@@ -23,6 +23,7 @@ enum exit_code {
 int cmd_info(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_ss(int argc, char **argv);
+int cmd_owner(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
 
 /* Options and the one argument of every command that opens a guest. A command puts
@@ -32,6 +33,8 @@ struct guest_args {
     const char *profile;
     bool no_cache;
     bool json;
+    const char *subject_name; /* what a second argument is called; NULL: there is none */
+    const char *subject;
 };
 extern const struct argp guest_argp;
 

@@ -52,7 +52,7 @@ _xvmi() {
     local options='--help --usage --version'
     case $command in
     '') ;;
-    info | ps) options+=' --json --profile --no-cache' ;;
+    info | owner | ps) options+=' --json --profile --no-cache' ;;
     ss) options+=' --tcp --udp --raw --packet --unix --listening --all --ipv4 --ipv6 --owners
                    --json --profile --no-cache' ;;
     profile) options+=' --output --from --show --json --no-cache' ;;
@@ -78,7 +78,7 @@ _xvmi() {
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
     elif [[ -z $command ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'info ps ss profile' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'info ps ss owner profile' -- "$cur")
     elif [[ $command == profile ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -34,15 +34,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         args->no_cache = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (args->uri)
+        if (!args->uri)
+            args->uri = arg;
+        else if (args->subject_name && !args->subject)
+            args->subject = arg;
+        else
             fail_usage(state->name, "one guest at a time: '%s' is one too many", arg);
-        args->uri = arg;
         return 0;
     case ARGP_KEY_END:
         if (!args->uri)
             fail_usage(state->name,
                        "no guest given: qemu:PATH, qemu:pid=N or file:PATH (see %s --help)",
                        state->name);
+        if (args->subject_name && !args->subject)
+            fail_usage(state->name, "no %s given (see %s --help)", args->subject_name, state->name);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

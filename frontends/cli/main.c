@@ -12,10 +12,8 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"info", cmd_info},
-    {"ps", cmd_ps},
-    {"ss", cmd_ss},
-    {"profile", cmd_profile},
+    {"info", cmd_info},   {"ps", cmd_ps},           {"ss", cmd_ss},
+    {"owner", cmd_owner}, {"profile", cmd_profile},
 };
 
 static const char doc[] =
@@ -25,6 +23,7 @@ static const char doc[] =
     "  info     what kernel runs in the guest and how it was found\n"
     "  ps       the guest's processes\n"
     "  ss       the guest's sockets and who holds them\n"
+    "  owner    who inside the guest is behind a flow\n"
     "  profile  make or show a file that describes one kernel build\n"
     "\n"
     "A guest is named by a URI:\n"
@@ -52,7 +51,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->next = state->argc; /* the rest is the subcommand's */
         return 0;
     case ARGP_KEY_NO_ARGS:
-        fail_usage("xvmi", "no command given: info, ps, ss or profile (see xvmi --help)");
+        fail_usage("xvmi", "no command given: info, ps, ss, owner or profile (see xvmi --help)");
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -77,6 +76,6 @@ int main(int argc, char **argv)
         argv[at] = must_printf("xvmi %s", commands[i].name);
         return commands[i].run(argc - at, argv + at);
     }
-    fail_usage("xvmi", "'%s' is not a command: info, ps, ss or profile (see xvmi --help)",
+    fail_usage("xvmi", "'%s' is not a command: info, ps, ss, owner or profile (see xvmi --help)",
                argv[at]);
 }

@@ -167,22 +167,27 @@ static void put_owners(const struct sockets *sockets, json_t *o, const struct xv
     }
 }
 
+json_t *sockets_facts_json(const struct sockets *sockets, const struct xvmi_socket *socket)
+{
+    bool small = socket->state == XVMI_STATE_TIME_WAIT ||
+                 socket->state == XVMI_STATE_NEW_SYN_RECV; /* these have no owner left or yet */
+    json_t *o = json_object();
+    json_put_text(o, "proto", sock_proto(socket));
+    json_put_text(o, "state", sock_state(socket));
+    put_addresses(sockets, o, socket);
+    json_put_int_or_null(o, "netns", socket->netns);
+    json_put_int_or_null(o, "ino", socket->ino);
+    json_put(o, "uid", small ? json_null() : json_integer(socket->uid));
+    field_put(o, "cgroup", sockets_find(&sockets->cgroups, socket->cgroup));
+    return o;
+}
+
 void sockets_print_json(const struct sockets *sockets)
 {
     json_begin_array();
     for (size_t i = 0; i < sockets->n; i++) {
-        const struct xvmi_socket *socket = &sockets->v[i];
-        bool small = socket->state == XVMI_STATE_TIME_WAIT ||
-                     socket->state == XVMI_STATE_NEW_SYN_RECV; /* these have no owner left or yet */
-        json_t *o = json_object();
-        json_put_text(o, "proto", sock_proto(socket));
-        json_put_text(o, "state", sock_state(socket));
-        put_addresses(sockets, o, socket);
-        json_put_int_or_null(o, "netns", socket->netns);
-        json_put_int_or_null(o, "ino", socket->ino);
-        json_put(o, "uid", small ? json_null() : json_integer(socket->uid));
-        field_put(o, "cgroup", sockets_find(&sockets->cgroups, socket->cgroup));
-        put_owners(sockets, o, socket);
+        json_t *o = sockets_facts_json(sockets, &sockets->v[i]);
+        put_owners(sockets, o, &sockets->v[i]);
         json_print_element(o);
     }
     json_end_array();

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <jansson.h>
 #include <xvmi/socket.h>
 
 #include "sockname.h"
@@ -30,6 +31,8 @@ enum xvmi_status sockets_look_at(struct sockets *sockets, struct xvmi_vm *vm, bo
 
 void sockets_print_text(const struct sockets *sockets);
 void sockets_print_json(const struct sockets *sockets);
+/* One socket without its owners: a new reference. */
+json_t *sockets_facts_json(const struct sockets *sockets, const struct xvmi_socket *socket);
 void sockets_free(struct sockets *sockets);
 
 #endif
