@@ -57,6 +57,7 @@ void loopback_up(void);
 void zoo(void);
 void many(unsigned processes, unsigned sockets);
 void churn(unsigned seconds);
+void ports(unsigned seconds, unsigned standing);
 void enter_cgroup(const char *path);
 
 #endif

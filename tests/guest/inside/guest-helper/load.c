@@ -2,6 +2,7 @@
 /* Many processes and sockets, standing or in motion. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,4 +115,82 @@ void churn(unsigned seconds)
     while (wait(NULL) > 0)
         ;
     printf("%u processes\n", lives);
+}
+
+/* Sockets of a process are bound to PORT_BASE plus its pid, so that whoever holds a port is known
+ * whatever the moment. Some are connected, some wait for anybody. */
+#define PORT_BASE 20000
+
+static int bind_own_port(int family, int type)
+{
+    struct sockaddr_in6 addr6 = {.sin6_family = AF_INET6,
+                                 .sin6_port = htons((uint16_t)(PORT_BASE + getpid()))};
+    struct sockaddr_in addr4 = {.sin_family = AF_INET, .sin_port = addr6.sin6_port};
+    int on = 1, fd = must(socket(family, type | SOCK_CLOEXEC, 0));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    must(family == AF_INET6 ? bind(fd, (struct sockaddr *)&addr6, sizeof(addr6))
+                            : bind(fd, (struct sockaddr *)&addr4, sizeof(addr4)));
+    if (type == SOCK_STREAM)
+        must(listen(fd, 4));
+    return fd;
+}
+
+static void own_ports(bool connected)
+{
+    int udp = bind_own_port(AF_INET, SOCK_DGRAM);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+    to.sin_addr.s_addr = htonl(0x0a000001);
+    if (connected)
+        must(connect(udp, (struct sockaddr *)&to, sizeof(to)));
+    bind_own_port(AF_INET, SOCK_STREAM);
+    bind_own_port(AF_INET6, SOCK_DGRAM);
+    bind_own_port(AF_INET6, SOCK_STREAM);
+}
+
+static void port_life(unsigned number)
+{
+    static const uid_t users[] = {0, 33, 1000, 1001, 1002};
+    must(setresuid(users[number % 5], users[number % 5], users[number % 5]));
+    prctl(PR_SET_NAME, "port-life");
+    for (unsigned i = 0; i < 1 + number % 4; i++) {
+        int first = dup(0);
+        close(first);
+        own_ports((number + i) % 2);
+        if (number % 3 == 0)
+            prctl(PR_SET_NAME, "renamed");
+        usleep(500 * (number % 7));
+        close_range((unsigned)first, ~0u, 0);
+    }
+    _exit(0);
+}
+
+void ports(unsigned seconds, unsigned standing)
+{
+    for (unsigned i = 0; i < standing; i++) {
+        if (must(fork()))
+            continue;
+        prctl(PR_SET_NAME, "port-stands");
+        own_ports(i % 2);
+        for (;;)
+            pause();
+    }
+    struct timespec now, end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += seconds;
+    unsigned lives = 0, running = 0;
+    do {
+        if (running == 8) {
+            must(waitpid(-1, NULL, 0));
+            running--;
+        }
+        if (must(fork()) == 0)
+            port_life(lives);
+        lives++;
+        running++;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while (now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+    printf("%u processes\n", lives);
+    kill(0, SIGKILL); /* those that stand, and ourselves */
 }

@@ -20,6 +20,8 @@ static const char usage[] =
     "guest-helper zoo                     sockets and processes of every kind\n"
     "guest-helper many PROCESSES SOCKETS  as many of each, 3/4 of them TCP, 1/4 UDP\n"
     "guest-helper churn SECONDS           processes and sockets come and go at full speed\n"
+    "guest-helper ports SECONDS STANDING  processes, STANDING of them to stay, whose sockets have\n"
+    "                                     port 20000 + pid, come and go at full speed\n"
     "guest-helper sit                     waits for ever\n"
     "guest-helper stop                    ends all that zoo and many left running\n"
     "\n"
@@ -89,6 +91,10 @@ int main(int argc, char **argv)
     if (strcmp(mode, "churn") == 0 && argc == 3) {
         churn((unsigned)atoi(argv[2]));
         return 0;
+    }
+    if (strcmp(mode, "ports") == 0 && argc == 4) {
+        setpgid(0, 0);
+        ports((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]));
     }
     if (strcmp(mode, "sit") == 0)
         stand_still();
