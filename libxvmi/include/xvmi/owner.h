@@ -81,6 +81,7 @@ XVMI_PUBLIC const char *xvmi_via_process_text(enum xvmi_via_process via);
 struct xvmi_owner_token {
     uint64_t sock, ino, file; /* the socket */
     uint64_t task, start_ns;  /* the oldest process that holds it; 0 when there is none */
+    uint64_t thread;          /* whose descriptor table it is: the process, or a thread of it */
     uint64_t exe;             /* GVA of the file it executes: exec is noticed */
     int32_t fd;               /* the descriptor it holds it by */
     int32_t pad;

@@ -33,7 +33,7 @@
 
 /* Who held a file. Also remembers what is known of its count. */
 struct last_entry {
-    uint64_t file, task, start_ns;
+    uint64_t file, task, start_ns, thread;
     int32_t pid, fd;
     uint32_t searched; /* largest count at which a search found all holders; 0: none yet */
     uint32_t used;
@@ -146,6 +146,7 @@ static void remember_file(struct xl_holders *h, uint64_t file, const struct xl_h
     *e = (struct last_entry){.file = file,
                              .task = holder->task,
                              .start_ns = holder->start_ns,
+                             .thread = holder->thread,
                              .pid = holder->pid,
                              .fd = holder->fd,
                              .searched = searched,
@@ -183,9 +184,11 @@ static bool is_process(struct xl_guest *g, const struct xl_holder *holder)
 bool xl_holder_holds(struct xl_guest *g, const struct xl_holder *holder, uint64_t file)
 {
     struct xw_fault fault;
-    uint64_t files, seen;
+    uint64_t files, seen, tgid;
     return holder->fd >= 0 && is_process(g, holder) &&
-           !xw_get(g->space, &g->lay, holder->task, task_files, &files, &fault) && files &&
+           !xw_get(g->space, &g->lay, holder->thread, task_tgid, &tgid, &fault) &&
+           (int32_t)tgid == holder->pid &&
+           !xw_get(g->space, &g->lay, holder->thread, task_files, &files, &fault) && files &&
            !xw_fd_file(g->space, &g->lay, files, (uint32_t)holder->fd, &seen, &fault) &&
            seen == file;
 }
@@ -272,7 +275,7 @@ static bool try_last(struct search *s)
     uint32_t searched = 0;
     for (int i = 0; i < WAYS; i++) {
         struct last_entry *e = &set[i];
-        struct xl_holder holder = {e->task, e->start_ns, e->pid, e->fd};
+        struct xl_holder holder = {e->task, e->start_ns, e->thread, e->pid, e->fd};
         if (e->file != s->file)
             continue;
         if (!xl_holder_holds(h->g, &holder, s->file)) {
@@ -325,7 +328,7 @@ static void learn_new_tasks(struct search *s, bool look_for_file)
             xw_get(g->space, &g->lay, task, task_cred, &cred, &fault) || known(h, cred, &t))
             break;
         remember_cred(h, cred, &t);
-        struct xl_holder holder = {t.addr, t.start_ns, (int32_t)t.tgid, -1};
+        struct xl_holder holder = {t.addr, t.start_ns, t.addr, (int32_t)t.tgid, -1};
         if (look_for_file)
             try_process(s, &holder, false);
         if (i % 256 == 255 && xl_budget_check(g, s->budget))
@@ -340,7 +343,7 @@ static bool try_cred(struct search *s, uint64_t cred)
     struct cred_entry *set = h->creds + (size_t)set_of(cred, h->cred_sets) * WAYS;
     for (int i = 0; i < WAYS; i++) {
         struct cred_entry *e = &set[i];
-        struct xl_holder holder = {e->task, e->start_ns, e->pid, -1};
+        struct xl_holder holder = {e->task, e->start_ns, e->task, e->pid, -1};
         if (e->cred != cred)
             continue;
         e->used = ++h->clock;
@@ -400,7 +403,7 @@ static bool try_current(struct search *s)
             xw_get(g->space, &g->lay, task, task_group_leader, &leader, &fault) ||
             xw_task_ids(g->space, &g->lay, leader, &t, &fault))
             continue;
-        struct xl_holder holder = {leader, t.start_ns, (int32_t)t.tgid, -1};
+        struct xl_holder holder = {leader, t.start_ns, leader, (int32_t)t.tgid, -1};
         if (!s->list->n && try_process(s, &holder, false))
             s->list->via = XVMI_VIA_CURRENT;
     }
@@ -414,7 +417,7 @@ static void try_threads(struct search *s, const struct xvmi_task *p, struct xl_h
 {
     struct xl_guest *g = s->h->g;
     struct xw_fault fault;
-    uint64_t signal, node, files, leader_files, seen;
+    uint64_t signal, node, files, leader_files;
     if (p->threads < 2 || xw_get(g->space, &g->lay, p->addr, task_signal, &signal, &fault) ||
         xw_get(g->space, &g->lay, p->addr, task_files, &leader_files, &fault))
         return;
@@ -428,10 +431,9 @@ static void try_threads(struct search *s, const struct xvmi_task *p, struct xl_h
         if (!xw_get(g->space, &g->lay, task, task_files, &files, &fault) && files &&
             files != leader_files &&
             !xw_fdtable(g->space, &g->lay, files, &table, &max_fds, &fault)) {
+            holder->thread = task;
             uint32_t n = count_in_table(s, table, max_fds, holder, false);
-            if (n && is_process(g, holder) &&
-                !xw_fd_file(g->space, &g->lay, files, (uint32_t)holder->fd, &seen, &fault) &&
-                seen == s->file)
+            if (n && xl_holder_holds(g, holder, s->file))
                 add_holder(s, holder, n);
         }
         if (xo_read_u64(g->space, node, &node))
@@ -450,7 +452,8 @@ static enum xvmi_status search_tasks(struct search *s)
     if (!s->list->n)
         s->list->via = XVMI_VIA_TASKS;
     for (size_t i = 0; i < n; i++) {
-        struct xl_holder holder = {tasks[i].addr, tasks[i].start_ns, tasks[i].pid, -1};
+        struct xl_holder holder = {tasks[i].addr, tasks[i].start_ns, tasks[i].addr, tasks[i].pid,
+                                   -1};
         struct xw_task t = {
             .addr = tasks[i].addr, .start_ns = tasks[i].start_ns, .tgid = (uint32_t)tasks[i].pid};
         struct xw_fault fault;

@@ -20,7 +20,9 @@ XVMI_CHECKED enum xvmi_status xl_budget_check(const struct xl_guest *g,
                                               const struct xl_budget *budget);
 
 struct xl_holder {
-    uint64_t task, start_ns;
+    uint64_t task, start_ns; /* the process: its group leader */
+    uint64_t thread;         /* whose descriptor table it is: the leader, or a thread that has
+                                one of its own */
     int32_t pid, fd;
 };
 

@@ -96,6 +96,8 @@ static void add_owners(struct xvmi_owner *answer, const struct xl_holder_list *l
         }
         answer->owners[answer->n_owners++] = (struct xvmi_flow_owner){
             .task = {.addr = list->v[i].task, .pid = list->v[i].pid}, .fd = list->v[i].fd};
+        if (answer->n_owners == 1)
+            answer->token.thread = list->v[i].thread;
     }
 }
 
@@ -190,8 +192,10 @@ static enum xvmi_status read_exe(struct xl_guest *g, const struct xvmi_task *tas
 static enum xvmi_status make_token(struct question *q)
 {
     struct xvmi_owner *a = q->answer;
-    a->token = (struct xvmi_owner_token){
-        .sock = a->socket.addr, .ino = a->socket.ino, .file = a->socket.file, .fd = -1};
+    a->token.sock = a->socket.addr;
+    a->token.ino = a->socket.ino;
+    a->token.file = a->socket.file;
+    a->token.fd = -1;
     if (!a->n_owners)
         return XVMI_OK;
     a->token.task = a->owners[0].task.addr;
@@ -279,9 +283,10 @@ enum xvmi_status xvmi_owner_revalidate(struct xvmi_finder *f, const struct xvmi_
     if (same && token->task) {
         same = !xw_task_ids(g->space, &g->lay, token->task, &t, &fault) &&
                t.start_ns == token->start_ns &&
-               xl_holder_holds(
-                   g, &(struct xl_holder){token->task, token->start_ns, (int32_t)t.tgid, token->fd},
-                   token->file) &&
+               xl_holder_holds(g,
+                               &(struct xl_holder){token->task, token->start_ns, token->thread,
+                                                   (int32_t)t.tgid, token->fd},
+                               token->file) &&
                !xw_get(g->space, &g->lay, token->task, task_mm, &mm, &fault) &&
                (!mm || !xw_get(g->space, &g->lay, mm, mm_exe_file, &exe, &fault)) &&
                exe == token->exe;
