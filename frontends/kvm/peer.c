@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-#include "peer.h"
+#include "process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -117,21 +117,22 @@ static pid_t credentials(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? 0 : cred.pid;
 }
 
-bool xk_peer_is(int fd, pid_t pid)
+/* Hold `pid` if it has the peer socket: looking while it is held proves that it was this one. */
+static bool try_open(pid_t pid, uint32_t ino, struct xk_process *process)
 {
-    uint32_t ino = peer_inode(fd);
-    return ino ? holds_socket(pid, ino) : credentials(fd) == pid;
+    if (pid <= 0 || xk_process_open(pid, process, NULL))
+        return false;
+    if ((!ino || holds_socket(pid, ino)) && !xk_process_check(process, NULL))
+        return true;
+    xk_process_close(process);
+    return false;
 }
 
-enum xvmi_status xk_peer_find(int fd, pid_t *pid, struct xvmi_error *err)
+enum xvmi_status xk_process_of_socket(int fd, struct xk_process *process, struct xvmi_error *err)
 {
     pid_t listener = credentials(fd);
     uint32_t ino = peer_inode(fd);
-    *pid = listener;
-    if (listener > 0 && (!ino || holds_socket(listener, ino)))
-        return XVMI_OK;
-    *pid = ino ? search(ino) : 0;
-    if (*pid > 0)
+    if (try_open(listener, ino, process) || (ino && try_open(search(ino), ino, process)))
         return XVMI_OK;
     return xvmi_error_set(err, XVMI_ERR_PERMISSION,
                           "cannot see which process serves the socket (process %d listens): run "

@@ -11,8 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "peer.h"
-
 /* More than any vm.max_map_count in use. */
 #define MAPS_MAX (1u << 20)
 
@@ -48,23 +46,6 @@ enum xvmi_status xk_process_open(pid_t pid, struct xk_process *process, struct x
     if (s)
         xk_process_close(process);
     return s;
-}
-
-enum xvmi_status xk_process_of_socket(int fd, struct xk_process *process, struct xvmi_error *err)
-{
-    pid_t pid;
-    enum xvmi_status s = xk_peer_find(fd, &pid, err);
-    if (s)
-        return s;
-    s = xk_process_open(pid, process, err);
-    if (s)
-        return s;
-    /* Between finding and holding, the pid may have been given away. */
-    if (!xk_peer_is(fd, pid)) {
-        xk_process_close(process);
-        return xvmi_error_set(err, XVMI_ERR_GONE, "process %d has ended", pid);
-    }
-    return XVMI_OK;
 }
 
 void xk_process_close(struct xk_process *process)

@@ -29,7 +29,8 @@ XVMI_CHECKED enum xvmi_status xk_process_open(pid_t pid, struct xk_process *proc
                                               struct xvmi_error *err);
 
 /*
- * Hold the process at the other end of the connected unix socket `fd`.
+ * Hold the process at the other end of the connected unix socket `fd`, which that process has
+ * accepted (peer.c).
  *
  * SO_PEERCRED names who called listen(): with a socket that a manager made and passed on, that
  * is the manager. So the kernel is asked for the peer socket's inode and the process that has

@@ -206,8 +206,11 @@ enum xvmi_status xk_qmp_command(struct xk_qmp *qmp, const char *name, json_t *ar
     int64_t deadline = now_ms() + qmp->timeout_ms;
     json_t *cmd =
         json_pack("{s:s, s:I, s:o*}", "execute", name, "id", ++qmp->id, "arguments", args);
-    char *text = cmd ? json_dumps(cmd, JSON_COMPACT) : NULL;
+    char *json = cmd ? json_dumps(cmd, JSON_COMPACT) : NULL, *text = NULL;
     json_decref(cmd);
+    if (!json || asprintf(&text, "%s\n", json) < 0)
+        text = NULL;
+    free(json);
     if (!text)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "%s: out of memory", name);
     enum xvmi_status s = send_all(qmp, text, strlen(text), deadline, name, err);
