@@ -20,11 +20,11 @@ static const struct {
     {"tgid", 4},        {"flags", 4},         {"exit_state", 4},
     {"nr_threads", 4},  {"uid", 4},           {"gid", 4},
     {"euid", 4},        {"egid", 4},          {"level", 4},
-    {"nr", 4},          {"ns.inum", 4},       {"max_fds", 4},
-    {"d_name.len", 4},  {"ehash_mask", 4},    {"lhash2_mask", 4},
-    {"mask", 4},        {"num", 2},           {"ifindex", 4},
-    {"len", 4},         {"ht", 256 * 8},      {"hash", 8},
-    {"vfs_inode", 128},
+    {"nr", 4},          {"ns.inum", 4},       {"count", 4},
+    {"max_fds", 4},     {"d_name.len", 4},    {"ehash_mask", 4},
+    {"lhash2_mask", 4}, {"mask", 4},          {"num", 2},
+    {"ifindex", 4},     {"len", 4},           {"ht", 256 * 8},
+    {"hash", 8},        {"vfs_inode", 128},
 };
 
 /* Members of structs that begin with another one lie behind it. */

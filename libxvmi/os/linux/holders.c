@@ -63,6 +63,7 @@ struct search {
     struct xl_holder_list *list;
     uint32_t descriptors; /* of all holders together */
     uint32_t count;       /* the file's references */
+    bool shared;          /* somebody shares the descriptor table of a holder */
 };
 
 enum xvmi_status xl_budget_check(const struct xl_guest *g, const struct xl_budget *budget)
@@ -219,9 +220,23 @@ static uint32_t count_in_table(struct search *s, uint64_t table, uint32_t max_fd
     return count;
 }
 
+/* Each thread counts once on the descriptor table that it uses: with more than that, another
+ * process uses it, too (CLONE_FILES without CLONE_THREAD). */
+static bool shares_table(struct xl_guest *g, const struct xl_holder *holder)
+{
+    struct xw_fault fault;
+    uint64_t files, users, signal, threads;
+    return xw_get(g->space, &g->lay, holder->thread, task_files, &files, &fault) ||
+           xw_get(g->space, &g->lay, files, files_count, &users, &fault) ||
+           xw_get(g->space, &g->lay, holder->task, task_signal, &signal, &fault) ||
+           xw_get(g->space, &g->lay, signal, signal_nr_threads, &threads, &fault) ||
+           users > threads;
+}
+
 static void add_holder(struct search *s, const struct xl_holder *holder, uint32_t descriptors)
 {
     struct xl_holder_list *list = s->list;
+    s->shared = s->shared || shares_table(s->h->g, holder);
     for (uint32_t i = 0; i < list->n; i++)
         if (list->v[i].task == holder->task)
             return;
@@ -265,6 +280,12 @@ static uint32_t references(struct xl_guest *g, uint64_t file)
     return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
 }
 
+/* Nobody but those found can hold the file. */
+static bool complete(const struct search *s)
+{
+    return s->list->n && s->count <= s->descriptors && !s->shared;
+}
+
 /* --- last --- */
 
 /* True when those who held the file last time still do, and nobody else can. */
@@ -288,7 +309,7 @@ static bool try_last(struct search *s)
             searched = e->searched;
     }
     s->list->via = XVMI_VIA_LAST;
-    return s->list->n && (s->count <= s->descriptors || s->count <= searched);
+    return complete(s) || (s->list->n && s->count <= searched);
 }
 
 /* --- opener --- */
@@ -364,7 +385,7 @@ static bool try_opener(struct search *s)
         learn_new_tasks(s, false);
         try_cred(s, cred);
     }
-    return s->list->n && s->count <= s->descriptors;
+    return complete(s);
 }
 
 /* Whoever else holds it may have been forked a moment ago. */
@@ -372,7 +393,7 @@ static bool try_new_tasks(struct search *s)
 {
     if (s->list->n)
         learn_new_tasks(s, true);
-    return s->list->n && s->count <= s->descriptors;
+    return complete(s);
 }
 
 /* --- current --- */
@@ -407,7 +428,7 @@ static bool try_current(struct search *s)
         if (!s->list->n && try_process(s, &holder, false))
             s->list->via = XVMI_VIA_CURRENT;
     }
-    return s->list->n && s->count <= s->descriptors;
+    return complete(s);
 }
 
 /* --- tasks --- */
@@ -491,6 +512,7 @@ enum xvmi_status xl_holders_find(struct xl_holders *h, uint64_t file,
     /* From here on descriptors are counted whole, not as they were remembered. */
     list->n = 0;
     s.descriptors = 0;
+    s.shared = false;
     if (try_opener(&s) || try_new_tasks(&s) || (!list->n && try_current(&s))) {
         remember_all(&s, 0);
         return XVMI_OK;

@@ -259,6 +259,7 @@ enum xvmi_status xvmi_owner_find(struct xvmi_finder *f, const struct xvmi_flow *
         .max_reads = reads + (q.query.max_reads ? q.query.max_reads : DEFAULT_READS),
         .deadline = q.query.deadline_ns};
     enum xvmi_status status = XVMI_ERR_CHANGED;
+    xm_invalidate(f->g->space->mem); /* what is read now is how it is now */
     for (int i = 0; i < XL_RETRIES && status; i++) {
         if (i)
             xo_invalidate(f->g->space);
@@ -279,6 +280,7 @@ enum xvmi_status xvmi_owner_revalidate(struct xvmi_finder *f, const struct xvmi_
     struct xw_task t;
     struct xvmi_socket s = {.addr = token->sock, .ino = token->ino, .file = token->file};
     uint64_t mm = 0, exe = 0;
+    xm_invalidate(g->space->mem);
     bool same = token->file && still_holds(g, &s);
     if (same && token->task) {
         same = !xw_task_ids(g->space, &g->lay, token->task, &t, &fault) &&
