@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/vec.h"
+#include "mem/kdump.h"
 
 enum xvmi_status xm_image_add(struct xm_image *image, const char *what, size_t number, uint64_t gpa,
                               uint64_t off, uint64_t size, struct xvmi_error *err)
@@ -70,15 +71,17 @@ enum xvmi_status xm_image_sort(struct xm_image *image, struct xvmi_error *err)
     size_t kept = 1;
     size_t budget = image->size; /* honest copies fit into the file; comparing costs no more */
     for (size_t i = 1; i < image->n; i++) {
-        const struct xvmi_mem_range *last = &image->ranges[kept - 1];
+        struct xvmi_mem_range *last = &image->ranges[kept - 1];
         const struct xvmi_mem_range *range = &image->ranges[i];
         if (range->gpa - last->gpa < last->size) {
             enum xvmi_status status = check_copy(last, range, &budget, err);
             if (status)
                 return status;
-            continue;
+        } else if (range->gpa - last->gpa == last->size && range->host == last->host + last->size) {
+            last->size += range->size;
+        } else {
+            image->ranges[kept++] = *range;
         }
-        image->ranges[kept++] = *range;
     }
     image->n = kept;
     return XVMI_OK;
@@ -88,9 +91,21 @@ void xm_image_release(struct xm_image *image)
 {
     free(image->ranges);
     free(image->regs);
+    xm_kdump_close(image->kdump);
     image->ranges = NULL;
     image->regs = NULL;
+    image->kdump = NULL;
     image->n = image->cap = image->vcpus = image->regs_cap = 0;
+}
+
+static void unmap(struct xm_image *image)
+{
+    if (image->map)
+        munmap((void *)(uintptr_t)image->map, image->size);
+    if (image->fd >= 0)
+        close(image->fd);
+    image->map = NULL;
+    image->fd = -1;
 }
 
 static void image_close(void *ctx)
@@ -99,10 +114,7 @@ static void image_close(void *ctx)
     if (!image)
         return;
     xm_image_release(image);
-    if (image->map)
-        munmap((void *)(uintptr_t)image->map, image->size);
-    if (image->fd >= 0)
-        close(image->fd);
+    unmap(image);
     free(image);
 }
 
@@ -169,6 +181,30 @@ static enum xvmi_status image_vmcoreinfo(void *ctx, void *dst, size_t size, size
     return XVMI_OK;
 }
 
+static enum xvmi_status kdump_read(void *ctx, uint64_t gpa, void *dst, size_t len,
+                                   struct xvmi_error *err)
+{
+    const struct xm_image *image = ctx;
+    return xm_kdump_read(image->kdump, gpa, dst, len, err);
+}
+
+static enum xvmi_status kdump_next_data(void *ctx, uint64_t gpa, uint64_t *start, uint64_t *end,
+                                        struct xvmi_error *err)
+{
+    const struct xm_image *image = ctx;
+    return xm_kdump_next_data(image->kdump, gpa, start, end, err);
+}
+
+static const struct xvmi_mem_ops kdump_ops = {
+    .size = sizeof(kdump_ops),
+    .close = image_close,
+    .ranges = image_ranges,
+    .read = kdump_read,
+    .next_data = kdump_next_data,
+    .regs = image_regs,
+    .vmcoreinfo = image_vmcoreinfo,
+};
+
 static const struct xvmi_mem_ops image_ops = {
     .size = sizeof(image_ops),
     .close = image_close,
@@ -187,32 +223,8 @@ enum xvmi_status xm_raw_read(struct xm_image *image, struct xvmi_error *err)
     return xm_image_add(image, "raw memory", 0, 0, 0, image->size, err);
 }
 
-static enum xvmi_status read_by_magic(struct xm_image *image, struct xvmi_error *err)
+static enum xvmi_status map_fd(struct xm_image *image, struct xvmi_error *err)
 {
-    static const struct {
-        const char *magic;
-        size_t len;
-        enum xvmi_status (*read)(struct xm_image *, struct xvmi_error *);
-    } formats[] = {
-        {"\177ELF", 4, xm_elfcore_read},
-        {"EMiL", 4, xm_lime_read},
-    };
-    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
-        if (image->size >= formats[i].len &&
-            memcmp(image->map, formats[i].magic, formats[i].len) == 0)
-            return formats[i].read(image, err);
-    return xm_raw_read(image, err);
-}
-
-static enum xvmi_status map_file(struct xm_image *image, const char *path, struct xvmi_error *err)
-{
-    image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (image->fd < 0) {
-        enum xvmi_status status = errno == ENOENT || errno == ENOTDIR ? XVMI_ERR_NOT_FOUND
-                                  : errno == EACCES                   ? XVMI_ERR_PERMISSION
-                                                                      : XVMI_ERR_IO;
-        return xvmi_error_set(err, status, "cannot open it: %s", strerror(errno));
-    }
     struct stat st;
     if (fstat(image->fd, &st) < 0)
         return xvmi_error_set(err, XVMI_ERR_IO, "cannot stat it: %s", strerror(errno));
@@ -229,6 +241,50 @@ static enum xvmi_status map_file(struct xm_image *image, const char *path, struc
     return XVMI_OK;
 }
 
+static enum xvmi_status map_path(struct xm_image *image, const char *path, struct xvmi_error *err)
+{
+    image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (image->fd < 0) {
+        enum xvmi_status status = errno == ENOENT || errno == ENOTDIR ? XVMI_ERR_NOT_FOUND
+                                  : errno == EACCES                   ? XVMI_ERR_PERMISSION
+                                                                      : XVMI_ERR_IO;
+        return xvmi_error_set(err, status, "cannot open it: %s", strerror(errno));
+    }
+    return map_fd(image, err);
+}
+
+/* Makedumpfile's way of writing to a pipe: put the pieces in their places and go on with that. */
+static enum xvmi_status read_flattened(struct xm_image *image, struct xvmi_error *err)
+{
+    int fd;
+    enum xvmi_status status = xm_flat_rearrange(image->map, image->size, &fd, err);
+    if (status)
+        return status;
+    unmap(image);
+    image->fd = fd;
+    status = map_fd(image, err);
+    return status ? status : xm_kdump_open(image, err);
+}
+
+static enum xvmi_status read_by_magic(struct xm_image *image, struct xvmi_error *err)
+{
+    static const struct {
+        const char *magic;
+        size_t len;
+        enum xvmi_status (*read)(struct xm_image *, struct xvmi_error *);
+    } formats[] = {
+        {"\177ELF", 4, xm_elfcore_read},
+        {"EMiL", 4, xm_lime_read},
+        {"KDUMP   ", 8, xm_kdump_open},
+        {"makedumpfile", 13, read_flattened},
+    };
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        if (image->size >= formats[i].len &&
+            memcmp(image->map, formats[i].magic, formats[i].len) == 0)
+            return formats[i].read(image, err);
+    return xm_raw_read(image, err);
+}
+
 enum xvmi_status xm_image_open(const char *path, struct xvmi_mem_backend *backend,
                                struct xvmi_error *err)
 {
@@ -236,7 +292,7 @@ enum xvmi_status xm_image_open(const char *path, struct xvmi_mem_backend *backen
     if (!image)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
     image->fd = -1;
-    enum xvmi_status status = map_file(image, path, err);
+    enum xvmi_status status = map_path(image, path, err);
     if (!status)
         status = read_by_magic(image, err);
     if (status) {
@@ -245,7 +301,7 @@ enum xvmi_status xm_image_open(const char *path, struct xvmi_mem_backend *backen
     }
     *backend = (struct xvmi_mem_backend){
         .size = sizeof(*backend),
-        .ops = &image_ops,
+        .ops = image->kdump ? &kdump_ops : &image_ops,
         .ctx = image,
         .vcpus = (unsigned)image->vcpus,
         .live = false,

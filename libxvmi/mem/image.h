@@ -23,14 +23,17 @@ struct xm_image {
     size_t prstatus_notes, qemu_notes, note_bytes; /* read so far */
     const uint8_t *vmcoreinfo;                     /* in the map */
     size_t vmcoreinfo_len;
+    struct xm_kdump *kdump; /* not NULL: pages are unpacked on demand, no range is mapped */
 };
 
-/* Open PATH, whatever it holds. On success the backend owns what it needs. */
+/* Open PATH, whatever it holds: an ELF core, LiME, a compressed kdump (also flattened), or
+ * else raw memory from GPA 0 on, without the hole that RAM over 2 GiB has. On success the backend
+ * owns what it needs. */
 XVMI_CHECKED enum xvmi_status xm_image_open(const char *path, struct xvmi_mem_backend *backend,
                                             struct xvmi_error *err);
 
 /* The readers: they fill in everything but fd, map and size. xm_image_release() frees what they
- * filled in, also after a failure. Exported ranges are sorted and do not overlap. */
+ * filled in, also after a failure. */
 XVMI_CHECKED enum xvmi_status xm_elfcore_read(struct xm_image *image, struct xvmi_error *err);
 XVMI_CHECKED enum xvmi_status xm_lime_read(struct xm_image *image, struct xvmi_error *err);
 XVMI_CHECKED enum xvmi_status xm_raw_read(struct xm_image *image, struct xvmi_error *err);
@@ -42,8 +45,9 @@ XVMI_CHECKED enum xvmi_status xm_image_add(struct xm_image *image, const char *w
                                            uint64_t gpa, uint64_t off, uint64_t size,
                                            struct xvmi_error *err);
 
-/* Sort the ranges. One that lies wholly in another and says the same is dropped (kexec's
- * /proc/vmcore lists the kernel text twice); any other overlap is an error. */
+/* Sort the ranges and join those that go on in memory and file. One that lies wholly in another and
+ * says the same is dropped (kexec's /proc/vmcore lists the kernel text twice); any other overlap is
+ * an error. */
 XVMI_CHECKED enum xvmi_status xm_image_sort(struct xm_image *image, struct xvmi_error *err);
 
 /* ELF notes of a core: registers and VMCOREINFO. `data` lies in the image's map. */

@@ -2,6 +2,7 @@
 #include "support/image-writer.h"
 
 #include <elf.h>
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,76 @@ void image_lime(struct image *image, uint64_t gpa, const void *data, size_t n)
     uint64_t header[4] = {0x4c694d45 | UINT64_C(1) << 32, gpa, gpa + n - 1, 0};
     image_bytes(image, header, sizeof(header));
     image_bytes(image, data, n);
+}
+
+static void put_u32(struct image *image, size_t off, uint32_t v)
+{
+    memcpy(image->v + off, &v, sizeof(v));
+}
+
+static void put_u64(struct image *image, size_t off, uint64_t v)
+{
+    memcpy(image->v + off, &v, sizeof(v));
+}
+
+static void put_bit(struct image *image, size_t bitmap, uint64_t page)
+{
+    image->v[bitmap + page / 8] |= (uint8_t)(1 << page % 8);
+}
+
+void image_kdump(struct image *image, uint64_t ram_pages, const struct image_page *pages, size_t n,
+                 const struct image *notes)
+{
+    struct descriptor {
+        uint64_t offset;
+        uint32_t size, flags;
+        uint64_t page_flags;
+    };
+    /* block 0: header, 1: sub-header, 2 and 3: the bitmaps, 4: descriptors */
+    image_fill(image, 0, KDUMP_DESCRIPTOR);
+    memcpy(image->v, "KDUMP   ", 8);
+    put_u32(image, KDUMP_VERSION, 6);
+    memcpy(image->v + 12 + 4 * 65, "x86_64", 6); /* utsname.machine */
+    put_u32(image, KDUMP_BLOCK_SIZE, 4096);
+    put_u32(image, KDUMP_SUB_BLOCKS, 1);
+    put_u32(image, KDUMP_BITMAP_BLOCKS, 2);
+    put_u32(image, 440, (uint32_t)ram_pages);
+    put_u32(image, 460, 1); /* CPUs */
+    put_u64(image, KDUMP_MAX_MAPNR, ram_pages);
+    for (uint64_t i = 0; i < ram_pages; i++)
+        put_bit(image, 2 * 4096, i);
+
+    image_fill(image, 0, n * sizeof(struct descriptor));
+    for (size_t i = 0; i < n; i++) {
+        struct descriptor d = {.offset = image->n, .size = pages[i].size, .flags = pages[i].flags};
+        put_bit(image, 3 * 4096, pages[i].number);
+        memcpy(image->v + KDUMP_DESCRIPTOR + i * sizeof(d), &d, sizeof(d));
+        image_bytes(image, pages[i].data, pages[i].size);
+    }
+    if (notes) {
+        put_u64(image, KDUMP_NOTE_OFFSET, image->n);
+        put_u64(image, KDUMP_NOTE_SIZE, notes->n);
+        image_bytes(image, notes->v, notes->n);
+    }
+}
+
+static void piece_header(struct image *image, uint64_t offset, uint64_t size)
+{
+    uint64_t words[2] = {htobe64(offset), htobe64(size)};
+    image_bytes(image, words, sizeof(words));
+}
+
+void image_flatten(struct image *image, const struct image *from, size_t piece)
+{
+    image_bytes(image, "makedumpfile\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1", 32);
+    image_fill(image, 0, 4096 - 32);
+    for (size_t end = from->n; end > 0;) {
+        size_t size = end % piece ? end % piece : piece;
+        end -= size;
+        piece_header(image, end, size);
+        image_bytes(image, from->v + end, size);
+    }
+    piece_header(image, UINT64_MAX, UINT64_MAX);
 }
 
 char *image_save(const struct image *image)

@@ -44,6 +44,33 @@ void image_note_qemu(struct image *image, unsigned vcpu, size_t qemu_size);
 /* One LiME range, header and bytes. */
 void image_lime(struct image *image, uint64_t gpa, const void *data, size_t n);
 
+/*
+ * A compressed kdump, version 6, as QEMU and makedumpfile write it, of up to 16384 pages: all of
+ * [0, ram_pages) is RAM, the content of the pages given is there (sorted by number).
+ * flags: 0 stored as it is, 1 zlib. `notes` may be NULL.
+ */
+struct image_page {
+    uint64_t number;
+    const void *data;
+    uint32_t size;
+    uint32_t flags;
+};
+void image_kdump(struct image *image, uint64_t ram_pages, const struct image_page *pages, size_t n,
+                 const struct image *notes);
+
+/* Places in it, for damage: the header's words and the first page descriptor. */
+#define KDUMP_VERSION       8
+#define KDUMP_BLOCK_SIZE    428
+#define KDUMP_SUB_BLOCKS    432
+#define KDUMP_BITMAP_BLOCKS 436
+#define KDUMP_NOTE_OFFSET   (4096 + 48)
+#define KDUMP_NOTE_SIZE     (4096 + 56)
+#define KDUMP_MAX_MAPNR     (4096 + 96)
+#define KDUMP_DESCRIPTOR    (4 * 4096)
+
+/* The same bytes in makedumpfile's flattened format, in pieces of `piece` bytes, last one first. */
+void image_flatten(struct image *image, const struct image *from, size_t piece);
+
 /* Write to a new temporary file; the path is the caller's to unlink and free. */
 char *image_save(const struct image *image);
 
