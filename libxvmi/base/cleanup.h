@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define xb_cleanup(fn) __attribute__((cleanup(fn)))
+#define xb_cleanup(fn) __attribute__((cleanup(fn), unused))
 
 /* For any pointer from malloc and friends: `xb_auto_free char *text = NULL;` */
 #define xb_auto_free xb_cleanup(xb_free_ptr)

@@ -5,26 +5,68 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "walk/hash.h"
+
+#define HASH_MIX 0x1234567
+#define SECRET4  0xfeedf00d
+
 /* What the members that are no pointers take. */
 static const struct {
     const char *name;
     uint16_t size;
 } sizes[] = {
-    {"comm", 16},       {"skc_v6_daddr", 16}, {"skc_v6_rcv_saddr", 16},
-    {"skc_daddr", 4},   {"skc_rcv_saddr", 4}, {"skc_bound_dev_if", 4},
-    {"skc_dport", 2},   {"skc_num", 2},       {"skc_family", 2},
-    {"skc_state", 1},   {"skc_ipv6only", 1},  {"tw_substate", 1},
-    {"sk_type", 2},     {"sk_protocol", 2},   {"sk_uid", 4},
-    {"tasks", 16},      {"thread_node", 16},  {"thread_head", 16},
-    {"list", 16},       {"skc_node", 16},     {"pid", 4},
-    {"tgid", 4},        {"flags", 4},         {"exit_state", 4},
-    {"nr_threads", 4},  {"uid", 4},           {"gid", 4},
-    {"euid", 4},        {"egid", 4},          {"level", 4},
-    {"nr", 4},          {"ns.inum", 4},       {"count", 4},
-    {"max_fds", 4},     {"d_name.len", 4},    {"ehash_mask", 4},
-    {"lhash2_mask", 4}, {"mask", 4},          {"num", 2},
-    {"ifindex", 4},     {"len", 4},           {"ht", 256 * 8},
-    {"hash", 8},        {"vfs_inode", 128},
+    {"comm", 16},
+    {"dev_base_head", 16},
+    {"dev_list", 16},
+    {"addr_list", 16},
+    {"if_list", 16},
+    {"ifa_local", 4},
+    {"hash_mix", 4},
+    {"skc_hash", 4},
+    {"skc_portaddr_node", 16},
+    {"skc_v6_daddr", 16},
+    {"skc_v6_rcv_saddr", 16},
+    {"skc_daddr", 4},
+    {"skc_rcv_saddr", 4},
+    {"skc_bound_dev_if", 4},
+    {"skc_dport", 2},
+    {"skc_num", 2},
+    {"skc_family", 2},
+    {"skc_state", 1},
+    {"skc_ipv6only", 1},
+    {"tw_substate", 1},
+    {"sk_type", 2},
+    {"sk_protocol", 2},
+    {"sk_uid", 4},
+    {"tasks", 16},
+    {"thread_node", 16},
+    {"thread_head", 16},
+    {"list", 16},
+    {"skc_node", 16},
+    {"pid", 4},
+    {"tgid", 4},
+    {"flags", 4},
+    {"exit_state", 4},
+    {"nr_threads", 4},
+    {"uid", 4},
+    {"gid", 4},
+    {"euid", 4},
+    {"egid", 4},
+    {"level", 4},
+    {"nr", 4},
+    {"ns.inum", 4},
+    {"count", 4},
+    {"max_fds", 4},
+    {"d_name.len", 4},
+    {"ehash_mask", 4},
+    {"lhash2_mask", 4},
+    {"mask", 4},
+    {"num", 2},
+    {"ifindex", 4},
+    {"len", 4},
+    {"ht", 256 * 8},
+    {"hash", 8},
+    {"vfs_inode", 128},
 };
 
 /* Members of structs that begin with another one lie behind it. */
@@ -97,6 +139,10 @@ static void make_layout(struct xw_layout *lay)
     /* Of a modern kernel: these went away. */
     lay->hashinfo_listening = (struct xw_field){0};
     lay->sock_cgroup_is_data = (struct xw_field){0};
+    lay->file_ref = (struct xw_field){0};
+    /* Of one without tables for each namespace. */
+    lay->net_tcp_hashinfo = (struct xw_field){0};
+    lay->net_udp_table = (struct xw_field){0};
 }
 
 void *lw_at(struct lw *lw, uint64_t gva)
@@ -148,6 +194,7 @@ static uint64_t make_task(struct lw *lw, uint32_t pid, const char *comm, uint32_
     lw_put(lw, cred, cred_uid, uid);
     lw_put(lw, cred, cred_euid, uid);
     lw_put(lw, task, task_real_cred, cred);
+    lw_put(lw, task, task_cred, cred);
     lw_put(lw, task, task_group_leader, task);
     lw_put(lw, task, task_real_parent, lw->sym.sym_init_task ? lw->sym.sym_init_task : task);
     lw_put(lw, task, task_signal, signal);
@@ -179,6 +226,7 @@ uint64_t lw_task(struct lw *lw, uint32_t pid, const char *comm, uint32_t uid, ui
     lw_put(lw, fdt, fdt_max_fds, max_fds);
     lw_put(lw, fdt, fdt_fd, fd);
     lw_put(lw, files, files_fdt, fdt);
+    lw_put(lw, files, files_count, 1);
     lw_put(lw, task, task_files, files);
     return task;
 }
@@ -216,19 +264,68 @@ uint64_t lw_socket(struct lw *lw, uint16_t family, uint8_t state, uint32_t local
     lw_put(lw, socket + lw->lay.socket_alloc_inode.off, inode_ino, ino);
     lw_put(lw, file, file_op, lw->sym.sym_socket_file_ops);
     lw_put(lw, file, file_private, socket);
+    lw_put(lw, file, file_count, 1);
     if (file_out)
         *file_out = file;
     return sock;
 }
 
-void lw_chain(struct lw *lw, uint64_t head, uint64_t sock)
+static void chain_node(struct lw *lw, uint64_t head, uint64_t node)
 {
-    uint64_t node = sock + lw->lay.skc_node.off, first = lw_get(lw, head);
+    uint64_t first = lw_get(lw, head);
     lw_set(lw, node, first);
     lw_set(lw, node + 8, head);
     if (first && !(first & 1))
         lw_set(lw, first + 8, node);
     lw_set(lw, head, node);
+}
+
+void lw_chain(struct lw *lw, uint64_t head, uint64_t sock)
+{
+    chain_node(lw, head, sock + lw->lay.skc_node.off);
+}
+
+static uint32_t get_u32(struct lw *lw, uint64_t gva)
+{
+    return (uint32_t)lw_get(lw, gva);
+}
+
+void lw_hash(struct lw *lw, uint64_t sock)
+{
+    uint16_t lport = (uint16_t)lw_get(lw, sock + lw->lay.skc_num.off);
+    uint32_t hash =
+        xw_tcp4_hash(get_u32(lw, sock + lw->lay.skc_rcv_saddr.off), lport,
+                     get_u32(lw, sock + lw->lay.skc_daddr.off),
+                     (uint16_t)lw_get(lw, sock + lw->lay.skc_dport.off), SECRET4 + HASH_MIX);
+    lw_put(lw, sock, skc_hash, hash);
+    lw_chain(lw, lw_ehash(lw, hash % LW_BUCKETS), sock);
+}
+
+void lw_hash_udp(struct lw *lw, uint64_t sock)
+{
+    uint16_t lport = (uint16_t)lw_get(lw, sock + lw->lay.skc_num.off);
+    uint32_t hash2 =
+        xw_portaddr4_hash(get_u32(lw, sock + lw->lay.skc_rcv_saddr.off), lport, HASH_MIX);
+    uint64_t slots = lw_get(lw, lw->sym.sym_udp_table + lw->lay.udp_table_hash2.off);
+    lw_chain(lw, lw_udp_slot(lw, (lport + HASH_MIX) % LW_BUCKETS), sock);
+    chain_node(lw,
+               slots + hash2 % LW_BUCKETS * (uint64_t)lw->lay.size_udp_slot +
+                   lw->lay.udp_slot_head.off,
+               sock + lw->lay.skc_portaddr_node.off);
+}
+
+void lw_set_cred(struct lw *lw, uint64_t file, uint64_t task)
+{
+    lw_put(lw, file, file_cred, lw_get(lw, task + lw->lay.task_cred.off));
+}
+
+void lw_add_address(struct lw *lw, uint32_t addr)
+{
+    uint64_t dev = lw_alloc(lw, 128), in_dev = lw_alloc(lw, 64), ifa = lw_alloc(lw, 64);
+    lw_put(lw, ifa, in_addr_local, addr);
+    lw_put(lw, in_dev, in_dev_addrs, ifa);
+    lw_put(lw, dev, dev_ip, in_dev);
+    list_add_tail(lw, lw->sym.sym_init_net + lw->lay.net_devices.off, dev + lw->lay.dev_list.off);
 }
 
 uint64_t lw_ehash(struct lw *lw, unsigned bucket)
@@ -257,7 +354,10 @@ static void make_tables(struct lw *lw)
         lw_set(lw, lhash + i * 16 + lw->lay.lhash_bucket_head.off, 1 | i << 1);
     }
     lw_put(lw, udp, udp_table_hash, lw_alloc(lw, LW_BUCKETS * 16));
+    lw_put(lw, udp, udp_table_hash2, lw_alloc(lw, LW_BUCKETS * 16));
     lw_put(lw, udp, udp_table_mask, LW_BUCKETS - 1);
+    lw->sym.sym_tcp4_secret = lw_alloc(lw, 64);
+    lw_set(lw, lw->sym.sym_tcp4_secret, SECRET4);
     lw->sym.sym_raw_v4 = lw_alloc(lw, 8 + 256 * 8);
     lw->sym.sym_socket_file_ops = lw_alloc(lw, 64);
 }
@@ -274,8 +374,12 @@ void lw_init(struct lw *lw, size_t size)
     make_layout(&lw->lay);
 
     uint64_t net = lw->sym.sym_init_net = lw_alloc(lw, 256);
+    uint64_t devices = net + lw->lay.net_devices.off;
     uint64_t list = lw->sym.sym_net_namespace_list = lw_alloc(lw, 64);
     lw_put(lw, net, net_inum, 4026531840u);
+    lw_put(lw, net, net_hash_mix, HASH_MIX);
+    lw_set(lw, devices, devices);
+    lw_set(lw, devices + 8, devices);
     lw_set(lw, list, list);
     lw_set(lw, list + 8, list);
     list_add_tail(lw, list, net + lw->lay.net_list.off);

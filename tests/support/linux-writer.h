@@ -57,6 +57,15 @@ uint64_t lw_socket(struct lw *lw, uint16_t family, uint8_t state, uint32_t local
 /* Put it in front of the chain whose head pointer lies at `head`. */
 void lw_chain(struct lw *lw, uint64_t head, uint64_t sock);
 
+/* The credentials that a process has now, or that a file was opened with. */
+void lw_set_cred(struct lw *lw, uint64_t file, uint64_t task);
+/* Give init_net a device with an IPv4 address. */
+void lw_add_address(struct lw *lw, uint32_t addr);
+/* Put a TCP connection where the kernel's hash of it says. */
+void lw_hash(struct lw *lw, uint64_t sock);
+/* The same of a UDP socket: hash and hash2. */
+void lw_hash_udp(struct lw *lw, uint64_t sock);
+
 /* Head pointers of the chains. */
 uint64_t lw_ehash(struct lw *lw, unsigned bucket);
 uint64_t lw_udp_slot(struct lw *lw, unsigned slot);
