@@ -2,8 +2,9 @@
 """Builds the project in every way that matters and runs all tests, one line each.
 
 Builds lie in build-tests/, logs in build-tests/logs/. A guest test is an executable
-tests/guest/test-*; it finds `vm` as $VM, the command as $XVMI, the build as $XVMI_BUILD and a
-folder of its own as $XVMI_WORK, prints what it saw, and exits 0, or 77 when it had to be skipped.
+tests/guest/test-*, or a name that tests/guest/matrix lists. It finds `vm` as $VM, the command as
+$XVMI, the build as $XVMI_BUILD and a folder of its own as $XVMI_WORK, prints what it saw, and
+exits 0, or 77 when it had to be skipped.
 A fuzz target finds its first inputs in tests/fuzz/seeds/NAME, if there are any.
 """
 
@@ -161,17 +162,22 @@ def fuzz_tests():
 
 def guest_tests():
     """The programs that boot guests."""
+    guest = TOP / "tests/guest"
+    listed = subprocess.run([guest / "matrix", "--list"], stdout=subprocess.PIPE, text=True,
+                            check=True).stdout.split()
+    commands = {f"agree-{name}": [guest / "matrix", name] for name in listed}
+    for path in sorted(guest.glob("test-*")):
+        if os.access(path, os.X_OK):
+            commands[path.name.removeprefix("test-")] = [path]
     build = BUILD / "gcc"
-    for path in sorted((TOP / "tests/guest").glob("test-*")):
-        if not os.access(path, os.X_OK):
-            continue
-        work = BUILD / "guest" / path.name
+    for name, command in commands.items():
+        work = BUILD / "guest" / name
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        yield Test(f"guest/{path.name.removeprefix('test-')}", [path], 1200, {
-            "VM": TOP / "tests/guest/vm", "XVMI": build / "frontends/cli/xvmi",
+        yield Test(f"guest/{name}", command, 1200, {
+            "VM": guest / "vm", "XVMI": build / "frontends/cli/xvmi",
             "XVMI_BUILD": build, "XVMI_WORK": work,
-            "XVMI_DRIVER_DIR": build / "frontends/kvm"}, work)
+            "XVMI_DRIVER_PATH": build / "frontends/kvm"}, work)
 
 
 def main():
@@ -191,6 +197,7 @@ def main():
                     Test("install", [TOP / "tests/install/run", BUILD / "install"], 600)])
     if build["asan"]:
         runner.run(meson_tests("asan", "unit"))
+        runner.run(meson_tests("asan", "cli"))
     if build["tsan"]:
         runner.run(meson_tests("tsan", "stress"), workers=1)
     if build["fuzz"]:
