@@ -292,6 +292,7 @@ static enum xvmi_status get(const struct xl_profile_options *options)
 {
     bool cached;
     cr_assert_eq(xl_kernel_find(mem, &kernel, &err), XVMI_OK, "%s", err.text);
+    xo_fini(&space); /* of an earlier call */
     cr_assert_eq(xo_init(&space, mem, kernel.paging, true, &err), XVMI_OK);
     enum xvmi_status status = xl_profile_get(&kernel, &space, options, kernel_wants, kernel_wants_n,
                                              &profile, &cached, &err);

@@ -127,7 +127,7 @@ static enum xvmi_status copy_arguments(struct xl_guest *g, struct xo_space *user
 static enum xvmi_status read_cmdline(struct xl_guest *g, const struct xvmi_task *task, char *buf,
                                      size_t size, size_t *len)
 {
-    struct arg_area area;
+    struct arg_area area = {0};
     struct xo_space user;
     *len = 0;
     enum xvmi_status status = read_mm(g, task, &area.mm);
