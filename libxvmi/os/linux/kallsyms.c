@@ -287,9 +287,9 @@ static enum xvmi_status names_within(struct xl_kallsyms *k, const struct xl_imag
                                      struct xvmi_error *err)
 {
     bool known = tables->names && tables->num_syms;
-    struct copy copy = {tables->token_table - len, malloc(len + 1), len};
-    xb_auto_free uint8_t *guard = copy.data;
-    if (!copy.data)
+    xb_auto_free uint8_t *data = malloc(len + 1);
+    struct copy copy = {tables->token_table - len, data, len};
+    if (!data)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory for symbols");
     enum xvmi_status status = xl_image_read(image, copy.gva, copy.data, copy.len);
     uint32_t n = 0;
