@@ -8,15 +8,27 @@
 
 #include "os/space.h"
 
+struct xl_u16 {
+    uint16_t v;
+} __attribute__((packed, may_alias));
+
 #define XW_CTX struct xo_space
+/* `len` is a constant at nearly every call: the common ones are one load each. */
 static inline int xw_read(struct xo_space *space, void *dst, uint32_t len, uint64_t gva)
 {
-    /* `len` is a constant at nearly every call: the common ones are a load each. */
     if (len == 8)
         return (int)xo_read_u64(space, gva, dst);
     if (len == 4)
         return (int)xo_read_u32(space, gva, dst);
-    return (int)xo_read(space, gva, dst, len);
+    const void *hot = len <= 2 ? xo_hot(space, gva) : NULL;
+    if (!hot)
+        return (int)xo_read(space, gva, dst, len);
+    space->reads++;
+    if (len == 2)
+        *(struct xl_u16 *)dst = (struct xl_u16){((const volatile struct xl_u16 *)hot)->v};
+    else if (len == 1)
+        *(uint8_t *)dst = *(const volatile uint8_t *)hot;
+    return 0;
 }
 
 #include "walk/sock.h"
