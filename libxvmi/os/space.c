@@ -74,13 +74,9 @@ static enum xvmi_status translate(struct xo_space *space, uint64_t gva, uint64_t
             move_window(space, gva);
         return XVMI_OK;
     }
-    if (space->tlb) {
-        const struct xx_tlb_entry *entry = xx_tlb_find(space->tlb, gva);
-        if (entry) {
-            *gpa = entry->gpa | gva % XX_PAGE;
-            *left = XX_PAGE - gva % XX_PAGE;
-            return XVMI_OK;
-        }
+    if (space->tlb && xx_tlb_gpa(space->tlb, gva, gpa)) {
+        *left = XX_PAGE - gva % XX_PAGE;
+        return XVMI_OK;
     }
     struct xx_walk walk;
     enum xvmi_status status = walk_tables(space, gva, &walk);

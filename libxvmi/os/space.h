@@ -51,18 +51,15 @@ XVMI_CHECKED enum xvmi_status xo_use_direct_map(struct xo_space *space, uint64_t
 /* All of it or a failure; crosses pages. */
 enum xvmi_status xo_read(struct xo_space *space, uint64_t gva, void *dst, size_t len);
 
-/* Where 8 bytes at gva lie on the host, when that is known without any further look; or NULL. */
-static inline const void *xo_hot(const struct xo_space *space, uint64_t gva)
+/* Whether it is known without any further look where 8 bytes at gva lie on the host. */
+static inline bool xo_hot(const struct xo_space *space, uint64_t gva, const void **host)
 {
     uint64_t off = gva - space->near.gva;
-    if (off < space->near.room)
-        return space->near.host + off;
-    if (space->tlb && gva % XX_PAGE <= XX_PAGE - 8) {
-        const struct xx_tlb_entry *entry = xx_tlb_find(space->tlb, gva);
-        if (entry && entry->host)
-            return entry->host + gva % XX_PAGE;
+    if (off < space->near.room) {
+        *host = space->near.host + off;
+        return true;
     }
-    return NULL;
+    return space->tlb && xx_tlb_host(space->tlb, gva, 8, host);
 }
 
 /* One load each, at any alignment: a live guest changes the value, it must not be read twice. */
@@ -75,22 +72,34 @@ struct xo_u32 {
 
 static inline enum xvmi_status xo_read_u64(struct xo_space *space, uint64_t gva, uint64_t *value)
 {
-    const volatile struct xo_u64 *hot = xo_hot(space, gva);
-    if (__builtin_expect(!hot, 0))
-        return xo_read(space, gva, value, sizeof(*value));
-    space->reads++;
-    *value = hot->v;
-    return XVMI_OK;
+    const void *host;
+    if (__builtin_expect(xo_hot(space, gva, &host), 1)) {
+        space->reads++;
+        *value = ((const volatile struct xo_u64 *)host)->v;
+        return XVMI_OK;
+    }
+    /* Not into *value: a caller's local then stays in a register. */
+    uint64_t cold;
+    enum xvmi_status status = xo_read(space, gva, &cold, sizeof(cold));
+    if (!status)
+        *value = cold;
+    return status;
 }
 
 static inline enum xvmi_status xo_read_u32(struct xo_space *space, uint64_t gva, uint32_t *value)
 {
-    const volatile struct xo_u32 *hot = xo_hot(space, gva);
-    if (__builtin_expect(!hot, 0))
-        return xo_read(space, gva, value, sizeof(*value));
-    space->reads++;
-    *value = hot->v;
-    return XVMI_OK;
+    const void *host;
+    if (__builtin_expect(xo_hot(space, gva, &host), 1)) {
+        space->reads++;
+        *value = ((const volatile struct xo_u32 *)host)->v;
+        return XVMI_OK;
+    }
+    /* Not into *value: a caller's local then stays in a register. */
+    uint32_t cold;
+    enum xvmi_status status = xo_read(space, gva, &cold, sizeof(cold));
+    if (!status)
+        *value = cold;
+    return status;
 }
 
 /* Up to size - 1 bytes until the first NUL, always terminated (empty after a failure); a string

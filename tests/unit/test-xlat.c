@@ -231,21 +231,46 @@ Test(xlat, words_for_the_other_faults)
     cr_assert_eq(xx_fault_text(&fault, NULL), XVMI_ERR_INVALID);
 }
 
+static const void *host(struct xx_tlb *tlb, uint64_t va, uint64_t len)
+{
+    const void *at;
+    return xx_tlb_host(tlb, va, len, &at) ? at : NULL;
+}
+
 Test(tlb, finds_only_what_was_inserted)
 {
     static struct xx_tlb tlb;
-    cr_assert_null(xx_tlb_find(&tlb, 0));
-    cr_assert_null(xx_tlb_find(&tlb, UINT64_MAX));
-    xx_tlb_insert(&tlb, 0xffffffff81000123, 0x2000123, ram);
-    const struct xx_tlb_entry *entry = xx_tlb_find(&tlb, 0xffffffff81000fff);
-    cr_assert_not_null(entry);
-    cr_assert_eq(entry->gpa, 0x2000000);
-    cr_assert_eq(entry->host, ram);
-    cr_assert_null(xx_tlb_find(&tlb, 0xffffffff81001000));
-    /* same slot, another page */
-    cr_assert_null(xx_tlb_find(&tlb, 0xffffffff81000000 + XX_TLB_SLOTS * XX_PAGE));
-    xx_tlb_insert(&tlb, 0xffffffff81000000 + XX_TLB_SLOTS * XX_PAGE, 0, NULL);
-    cr_assert_null(xx_tlb_find(&tlb, 0xffffffff81000000));
+    const uint64_t va = 0xffffffff81000000, other = va + XX_TLB_SLOTS * XX_PAGE; /* same slot */
+    uint64_t gpa;
+    cr_assert_not(xx_tlb_gpa(&tlb, 0, &gpa));
+    cr_assert_not(xx_tlb_gpa(&tlb, UINT64_MAX, &gpa));
+    cr_assert_null(host(&tlb, 0, 1));
+    xx_tlb_insert(&tlb, va + 0x123, 0x2000123, ram);
+    cr_assert(xx_tlb_gpa(&tlb, va + 0xfff, &gpa));
+    cr_assert_eq(gpa, 0x2000fff);
+    cr_assert_not(xx_tlb_gpa(&tlb, va + 0x1000, &gpa));
+    cr_assert_not(xx_tlb_gpa(&tlb, other, &gpa));
+    cr_assert_eq(host(&tlb, va + 0xff8, 8), ram + 0xff8);
+    cr_assert_null(host(&tlb, va + 0xff9, 8));
+    cr_assert_eq(host(&tlb, va, 4096), ram);
+    cr_assert_null(host(&tlb, va, 4097));
+    cr_assert_null(host(&tlb, other, 8));
+    xx_tlb_insert(&tlb, other, 0x3000, NULL); /* takes the slot, not mapped */
+    cr_assert_not(xx_tlb_gpa(&tlb, va, &gpa));
+    cr_assert(xx_tlb_gpa(&tlb, other + 8, &gpa));
+    cr_assert_eq(gpa, 0x3008);
+    cr_assert_null(host(&tlb, other, 1));
     xx_tlb_clear(&tlb);
-    cr_assert_null(xx_tlb_find(&tlb, 0xffffffff81000000 + XX_TLB_SLOTS * XX_PAGE));
+    cr_assert_not(xx_tlb_gpa(&tlb, other, &gpa));
+}
+
+/* The first and the last page of the address space are no neighbours. */
+Test(tlb, ends_of_the_address_space)
+{
+    static struct xx_tlb tlb;
+    xx_tlb_insert(&tlb, 0, 0, ram);
+    xx_tlb_insert(&tlb, UINT64_MAX, 0x1000, ram + 0x1000);
+    cr_assert_eq(host(&tlb, 0, 8), ram);
+    cr_assert_eq(host(&tlb, UINT64_MAX - 7, 8), ram + 0x1ff8);
+    cr_assert_null(host(&tlb, UINT64_MAX - 6, 8));
 }
