@@ -20,8 +20,8 @@ static inline int xw_read(struct xo_space *space, void *dst, uint32_t len, uint6
         return (int)xo_read_u64(space, gva, dst);
     if (len == 4)
         return (int)xo_read_u32(space, gva, dst);
-    const void *hot = len <= 2 ? xo_hot(space, gva) : NULL;
-    if (!hot)
+    const void *hot;
+    if (len > 2 || !xo_hot(space, gva, &hot))
         return (int)xo_read(space, gva, dst, len);
     space->reads++;
     if (len == 2)
