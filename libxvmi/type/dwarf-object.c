@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <dwarf.h>
 #include <elf.h>
 
 #include "type/dwarf-object.h"
