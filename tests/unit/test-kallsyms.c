@@ -100,6 +100,11 @@ static void expect_all(const struct xl_kallsyms_tables *known)
     k = NULL;
 }
 
+static uint8_t *at(uint64_t gva)
+{
+    return mock.ram + (gva - RODATA);
+}
+
 static void expect_error(enum xvmi_status status, const char *text)
 {
     cr_assert_eq(xl_kallsyms_open(&image, NULL, &k, &err), status, "%s", err.text);
@@ -218,7 +223,7 @@ Test(kallsyms, index_that_does_not_match)
 {
     open_memory(true);
     write_tables(form("6.4"));
-    mock.ram[tables.token_index - RODATA + 2 * 200] ^= 1;
+    *at(tables.token_index + 2 * 200) ^= 1;
     expect_error(XVMI_ERR_NOT_FOUND, "kallsyms: the image holds no token table (a kernel without "
                                      "CONFIG_KALLSYMS?)");
 }
@@ -227,8 +232,8 @@ Test(kallsyms, markers_that_do_not_match)
 {
     open_memory(true);
     write_tables(form("6.1"));
-    mock.ram[tables.token_table - RODATA - 4] ^= 1; /* the last one, before padding */
-    mock.ram[tables.token_table - RODATA - 8] ^= 1;
+    *at(tables.token_table - 4) ^= 1; /* the last one, before padding */
+    *at(tables.token_table - 8) ^= 1;
     cr_assert_eq(xl_kallsyms_open(&image, NULL, &k, &err), XVMI_ERR_NOT_FOUND);
 }
 
@@ -237,7 +242,7 @@ Test(kallsyms, addresses_out_of_order)
     open_memory(true);
     write_tables(form("6.4"));
     uint32_t high = 0x80000000;
-    memcpy(mock.ram + tables.offsets - RODATA + 4 * 100, &high, sizeof(high));
+    memcpy(at(tables.offsets + 4 * 100), &high, sizeof(high));
     cr_assert_eq(xl_kallsyms_open(&image, NULL, &k, &err), XVMI_ERR_UNSUPPORTED);
     cr_assert_not_null(strstr(err.text, "their addresses are in no known form"), "%s", err.text);
 }
