@@ -93,7 +93,7 @@ static void find_places(void)
 {
     struct xvmi_task *tasks;
     struct xvmi_socket *sockets;
-    size_t n_tasks, n;
+    size_t n_tasks, n = 0;
     if (xl_task_list(&guest, &tasks, &n_tasks) ||
         xl_socket_list(&guest, XVMI_SOCKET_ALL, &sockets, &n))
         die("walking undisturbed");
@@ -246,7 +246,7 @@ static uint64_t damaged(uint64_t old, uint16_t how, uint32_t value)
     case 4:
         return old ^ (uint64_t)1 << value % 64;
     case 5:
-        return old & ~(uint64_t)0xffffffff | value;
+        return (old & ~(uint64_t)0xffffffff) | value;
     case 6:
         return (uint64_t)value << 32 | (old & 0xffffffff);
     default:

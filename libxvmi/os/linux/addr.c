@@ -126,7 +126,7 @@ const struct xl_addr *xl_addr_find(const struct xl_addr_list *addrs, uint8_t fam
     }
     for (*n = 0; first + *n < addrs->n && !compare(&addrs->v[first + *n], family, addr);)
         ++*n;
-    return addrs->v + first;
+    return addrs->n ? addrs->v + first : NULL;
 }
 
 enum xvmi_status xl_addr_list(struct xl_guest *g, const struct xl_net_vec *nets,
