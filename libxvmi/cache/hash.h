@@ -32,7 +32,9 @@ static inline struct xc_key xc_key(const struct xvmi_flow *flow)
 {
     struct xc_key key;
     key.w[0] = (uint64_t)flow->vm << 32;
-    memcpy(&key.w[1], flow->local, sizeof(*flow) - sizeof(flow->vm));
+    /* Word by word: a wider load over what the caller has just stored would wait for the stores. */
+    for (unsigned i = 1; i < 6; i++)
+        memcpy(&key.w[i], flow->local + 8 * (i - 1), sizeof(key.w[i]));
     return key;
 }
 _Static_assert(sizeof(struct xvmi_flow) - 4 == 5 * sizeof(uint64_t), "all of the flow");

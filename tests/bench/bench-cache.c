@@ -37,7 +37,8 @@ __attribute__((target("sse4.2")))
 #else
 #define CRC(crc, word) (((crc) ^ (word)) * 0x9fb21c651e98df25u >> 7)
 #endif
-uint64_t bench_crc(const struct bench_key *key)
+uint64_t
+bench_crc(const struct bench_key *key)
 {
     uint64_t crc = 0;
     for (unsigned i = 0; i < 6; i++)
@@ -259,8 +260,8 @@ static double look_with(struct entrant *own, unsigned threads)
     double sum = 0;
     pthread_barrier_init(&together, NULL, threads);
     for (unsigned i = 0; i < threads; i++) {
-        t[i] = (struct thread){.own = own,
-                               .walk = {0, MIDDLE, divided(3000000), bench_random(&seed)}};
+        t[i] =
+            (struct thread){.own = own, .walk = {0, MIDDLE, divided(3000000), bench_random(&seed)}};
         pthread_create(&t[i].id, NULL, look_together, &t[i]);
     }
     for (unsigned i = 0; i < threads; i++) {
@@ -307,7 +308,8 @@ static void *write_on(void *arg)
             usleep(200);
             continue;
         }
-        struct xvmi_flow flow = bench_flow(bench_below(&random, MIDDLE));
+        struct xvmi_flow flow;
+        bench_flow(&flow, bench_below(&random, MIDDLE));
         if (!xvmi_cache_insert(w->cache, &flow, &decision, xvmi_cache_stamp(w->cache, &flow)))
             atomic_store(&w->written, ++written);
     }
@@ -332,8 +334,9 @@ static void writer_section(struct entrant *own)
         look(on ? &busy : &calm, 0, MIDDLE, divided(4000000));
         clock_gettime(CLOCK_MONOTONIC, &b);
         if (on)
-            written += (double)(atomic_load(&w.written) - before) /
-                       ((double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6);
+            written +=
+                (double)(atomic_load(&w.written) - before) /
+                ((double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6);
     }
     atomic_store(&w.state, 2);
     pthread_join(w.id, NULL);

@@ -29,8 +29,9 @@ static bool start(void)
 {
     static int started;
     if (!started) {
-        char *argv[] = {"bench-cache", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf",
-                        "-m", "3000", "-l", "0", NULL};
+        char *argv[] = {"bench-cache", "--no-huge", "--no-pci", "--no-telemetry",
+                        "--no-shconf", "-m",        "3000",     "-l",
+                        "0",           NULL};
         started = rte_eal_init(sizeof(argv) / sizeof(*argv) - 1, argv) < 0 ? -1 : 1;
         if (started > 0)
             rte_memseg_list_walk(want_huge, NULL);

@@ -59,14 +59,13 @@ static inline void bench_words(uint32_t i, uint64_t word[5])
     word[4] = (ports & 0xffffffff) | UINT64_C(2) << 32 | UINT64_C(6) << 40; /* IPv4, TCP */
 }
 
-static inline struct xvmi_flow bench_flow(uint32_t i)
+static inline void bench_flow(struct xvmi_flow *flow, uint32_t i)
 {
-    struct xvmi_flow flow;
     uint64_t word[5];
     bench_words(i, word);
-    flow.vm = 1 + (i & 7);
-    memcpy(flow.local, word, sizeof(word));
-    return flow;
+    flow->vm = 1 + (i & 7);
+    for (unsigned k = 0; k < 5; k++)
+        memcpy(flow->local + 8 * k, &word[k], 8);
 }
 
 /* Peers' key: the same, in a size that rte_hash has a fast comparison for. */

@@ -30,11 +30,12 @@ static uint32_t insert(void *table, uint32_t from, uint32_t n)
 {
     uint32_t taken = 0;
     struct xvmi_decision decision = {.verdict = XVMI_VERDICT_PASS, .rule = 7, .token = 1};
-    struct xvmi_flow flow = bench_flow(from);
+    struct xvmi_flow flow;
+    bench_flow(&flow, from);
     /* A miss brings the stamp. Nothing is invalidated here: all flows have the same. */
     uint64_t stamp = xvmi_cache_stamp(table, &flow);
     for (uint32_t i = from; i < from + n; i++) {
-        flow = bench_flow(i);
+        bench_flow(&flow, i);
         taken += !xvmi_cache_insert(table, &flow, &decision, stamp);
     }
     return taken;
@@ -43,10 +44,10 @@ static uint32_t insert(void *table, uint32_t from, uint32_t n)
 static uint64_t single(void *table, const struct bench_walk *walk)
 {
     uint64_t hits = 0, random = walk->random;
+    struct xvmi_packet packet = {.bytes = 0};
     for (uint64_t k = 0; k < walk->n; k++) {
-        struct xvmi_packet packet = {
-            .flow = bench_flow(walk->from + bench_below(&random, walk->reach))};
         struct xvmi_answer answer;
+        bench_flow(&packet.flow, walk->from + bench_below(&random, walk->reach));
         hits += xvmi_cache_lookup(table, &packet, 1, 0, &answer, NULL);
     }
     return hits;
@@ -59,7 +60,7 @@ static uint64_t batch(void *table, const struct bench_walk *walk)
     struct xvmi_answer answers[BENCH_BATCH];
     for (uint64_t k = 0; k < walk->n; k += BENCH_BATCH) {
         for (unsigned i = 0; i < BENCH_BATCH; i++)
-            packets[i].flow = bench_flow(walk->from + bench_below(&random, walk->reach));
+            bench_flow(&packets[i].flow, walk->from + bench_below(&random, walk->reach));
         hits += xvmi_cache_lookup(table, packets, BENCH_BATCH, 0, answers, NULL);
     }
     return hits;
