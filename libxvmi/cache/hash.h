@@ -32,9 +32,17 @@ static inline struct xc_key xc_key(const struct xvmi_flow *flow)
 {
     struct xc_key key;
     key.w[0] = (uint64_t)flow->vm << 32;
-    /* Word by word: a wider load over what the caller has just stored would wait for the stores. */
-    for (unsigned i = 1; i < 6; i++)
-        memcpy(&key.w[i], flow->local + 8 * (i - 1), sizeof(key.w[i]));
+    /*
+     * Word by word, and kept the compiler from joining them to vectors: a load wider than the
+     * stores with which the caller has just made the flow would have to wait for them.
+     */
+#pragma GCC unroll 5
+    for (unsigned i = 1; i < 6; i++) {
+        uint64_t word;
+        memcpy(&word, flow->local + 8 * (i - 1), sizeof(word));
+        __asm__("" : "+r"(word));
+        key.w[i] = word;
+    }
     return key;
 }
 _Static_assert(sizeof(struct xvmi_flow) - 4 == 5 * sizeof(uint64_t), "all of the flow");
@@ -69,6 +77,7 @@ static inline void xc_sip_round(struct xc_sip *s)
 static inline uint64_t xc_hash(const struct xc_secret *secret, const struct xc_key *key)
 {
     unsigned __int128 sum = 0;
+#pragma GCC unroll 3
     for (unsigned i = 0; i < 6; i += 2)
         sum += (unsigned __int128)(key->w[i] + secret->nh[i]) * (key->w[i + 1] + secret->nh[i + 1]);
     uint64_t m0 = (uint64_t)sum, m1 = (uint64_t)(sum >> 64);

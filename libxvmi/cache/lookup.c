@@ -20,6 +20,7 @@ static inline int read_entry(const struct xc_entry *entry, const struct xc_key *
     for (unsigned try = 0; try < XC_READ_TRIES; try++) {
         uint64_t w0 = atomic_load_explicit(&entry->w[0], memory_order_acquire);
         uint64_t diff = (w0 ^ key->w[0]) >> 32;
+#pragma GCC unroll 5
         for (unsigned i = 1; i < 6; i++)
             diff |= key->w[i] ^ atomic_load_explicit(&entry->w[i], memory_order_acquire);
         found->stamp_rule = atomic_load_explicit(&entry->w[6], memory_order_acquire);
