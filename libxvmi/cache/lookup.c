@@ -77,8 +77,9 @@ static void answer_miss(struct xvmi_cache *cache, uint32_t group, struct xvmi_an
 }
 
 /* A packet that opens its flow: what is known of the flow is due from now on. */
-static void open_flow(struct xvmi_cache *cache, uint32_t group, uint16_t tag,
-                      const struct xc_key *key, struct xvmi_answer *answer)
+static __attribute__((noinline)) void open_flow(struct xvmi_cache *cache, uint32_t group,
+                                                uint16_t tag, const struct xc_key *key,
+                                                struct xvmi_answer *answer)
 {
     uint32_t count = atomic_fetch_add_explicit(xc_count_of(cache, group), 1, memory_order_acq_rel);
     unsigned mask = xc_match(&cache->groups[group], tag);
@@ -100,13 +101,16 @@ static inline void mark(struct xc_group *group, unsigned slot)
         atomic_fetch_or_explicit(&group->state, bit, memory_order_relaxed);
 }
 
-static inline void look(struct xvmi_cache *cache, const struct xvmi_packet *packet,
-                        const struct xc_key *key, uint32_t group, unsigned mask, uint64_t now,
-                        struct xvmi_answer *answer, struct xvmi_cache_counts *counts)
+/* Everything that can be. */
+static __attribute__((noinline)) void look_closely(struct xvmi_cache *cache,
+                                                   const struct xvmi_packet *packet,
+                                                   struct xc_key key, uint32_t group, unsigned mask,
+                                                   uint64_t now, struct xvmi_answer *answer,
+                                                   struct xvmi_cache_counts *counts)
 {
     struct hot found;
     uint64_t first = (uint64_t)group * XC_WAYS;
-    int in_group = find(&cache->entries[first], mask, key, &found);
+    int in_group = find(&cache->entries[first], mask, &key, &found);
     if (in_group < 0 || !xc_current(cache, (uint32_t)found.stamp_rule, packet->flow.vm)) {
         counts->misses++;
         counts->busy += in_group == BUSY;
@@ -132,14 +136,57 @@ static inline void look(struct xvmi_cache *cache, const struct xvmi_packet *pack
     answer->stamp = 0;
 }
 
-static void look_one(struct xvmi_cache *cache, const struct xvmi_packet *packet, uint64_t now,
-                     struct xvmi_answer *answer, struct xvmi_cache_counts *counts)
+/* What nearly always is: one tag fits, the entry is at rest, valid, marked, not due and not
+ * counted. False: it is not so, or not that simple. */
+static inline bool look_quickly(const struct xvmi_cache *cache, const struct xc_key *key,
+                                uint32_t group, unsigned mask, uint64_t now,
+                                struct xvmi_answer *answer)
+{
+    unsigned in_group = (unsigned)__builtin_ctz(mask);
+    const struct xc_entry *entry = &cache->entries[(uint64_t)group * XC_WAYS + in_group];
+    uint64_t w0 = atomic_load_explicit(&entry->w[0], memory_order_acquire);
+    uint64_t diff = ((w0 ^ key->w[0]) >> 32) | (w0 & 1);
+#pragma GCC unroll 5
+    for (unsigned i = 1; i < 6; i++)
+        diff |= key->w[i] ^ atomic_load_explicit(&entry->w[i], memory_order_acquire);
+    uint64_t w6 = atomic_load_explicit(&entry->w[6], memory_order_acquire);
+    uint64_t hot = atomic_load_explicit(&entry->w[7], memory_order_acquire);
+    diff |= w0 ^ atomic_load_explicit(&entry->w[0], memory_order_relaxed);
+    diff |= hot & (XC_HOT_COUNT | XC_HOT_PACKETS);
+    uint64_t state = atomic_load_explicit(&cache->groups[group].state, memory_order_relaxed);
+    if (diff || !(state & xc_sieve_mark(in_group)) ||
+        (now >> XC_DEADLINE_UNIT) >= (hot & XC_HOT_DEADLINE) ||
+        !xc_current(cache, (uint32_t)w6, (uint32_t)(key->w[0] >> 32)))
+        return false;
+    *answer = (struct xvmi_answer){.outcome = XVMI_HIT,
+                                   .verdict = (uint8_t)(hot >> XC_VERDICT_SHIFT),
+                                   .rule = (uint32_t)(w6 >> 32)};
+    return true;
+}
+
+static inline void look(struct xvmi_cache *cache, const struct xvmi_packet *packet,
+                        const struct xc_key *key, uint32_t group, unsigned mask, uint64_t now,
+                        struct xvmi_answer *answer, struct xvmi_cache_counts *counts)
+{
+    if (!mask) {
+        counts->misses++;
+        answer_miss(cache, group, answer);
+    } else if (look_quickly(cache, key, group, mask, now, answer)) {
+        counts->hits++;
+    } else {
+        look_closely(cache, packet, *key, group, mask, now, answer, counts);
+    }
+}
+
+static inline void look_one(struct xvmi_cache *cache, const struct xvmi_packet *packet,
+                            uint64_t now, struct xvmi_answer *answer,
+                            struct xvmi_cache_counts *counts)
 {
     struct xc_key key = xc_key(&packet->flow);
     uint64_t hash = xc_hash(&cache->secret, &key);
     uint32_t group = xc_group_of(cache, hash);
     uint16_t tag = xc_tag_of(hash);
-    if (packet->flags & XVMI_PACKET_OPENS) {
+    if (__builtin_expect(packet->flags & XVMI_PACKET_OPENS, 0)) {
         open_flow(cache, group, tag, &key, answer);
         counts->misses++;
         return;
@@ -177,26 +224,36 @@ static void look_batch(struct xvmi_cache *cache, const struct xvmi_packet *packe
     }
 }
 
+static void add_counts(struct xvmi_cache_counts *to, const struct xvmi_cache_counts *counts)
+{
+    to->hits += counts->hits;
+    to->misses += counts->misses;
+    to->revalidations += counts->revalidations;
+    to->busy += counts->busy;
+}
+
+static size_t look_all(struct xvmi_cache *cache, const struct xvmi_packet *packets, size_t n,
+                       uint64_t now, struct xvmi_answer *answers, struct xvmi_cache_counts *counts)
+{
+    struct xvmi_cache_counts own = {0};
+    for (size_t done = 0; done < n; done += BATCH) {
+        unsigned m = n - done < BATCH ? (unsigned)(n - done) : BATCH;
+        look_batch(cache, packets + done, m, now, answers + done, &own);
+    }
+    if (counts)
+        add_counts(counts, &own);
+    return own.hits;
+}
+
 size_t xvmi_cache_lookup(struct xvmi_cache *cache, const struct xvmi_packet *packets, size_t n,
                          uint64_t now, struct xvmi_answer *answers,
                          struct xvmi_cache_counts *counts)
 {
+    if (n != 1)
+        return look_all(cache, packets, n, now, answers, counts);
     struct xvmi_cache_counts own = {0};
-    if (n == 1) {
-        look_one(cache, packets, now, answers, &own);
-    } else {
-        for (size_t done = 0; done < n; done += BATCH) {
-            unsigned m = n - done < BATCH ? (unsigned)(n - done) : BATCH;
-            look_batch(cache, packets + done, m, now, answers + done, &own);
-        }
-    }
-    if (counts) {
-        counts->hits += own.hits;
-        counts->misses += own.misses;
-        counts->revalidations += own.revalidations;
-        counts->busy += own.busy;
-    }
-    return own.hits;
+    look_one(cache, packets, now, answers, counts ? counts : &own);
+    return answers->outcome == XVMI_HIT;
 }
 
 uint64_t xvmi_cache_stamp(const struct xvmi_cache *cache, const struct xvmi_flow *flow)
