@@ -29,31 +29,54 @@ struct record {
 };
 _Static_assert(sizeof(struct header) == 40 && sizeof(struct record) == 112, "written to disk");
 
-static void mix(struct xc_sip *sum, const void *data, size_t len)
+/* SipHash-1-3 with a key that is no secret. */
+static uint64_t rotl(uint64_t x, unsigned n)
+{
+    return x << n | x >> (64 - n);
+}
+
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static void sip_round(struct sip *s)
+{
+    s->v0 += s->v1;
+    s->v2 += s->v3;
+    s->v1 = rotl(s->v1, 13) ^ s->v0;
+    s->v3 = rotl(s->v3, 16) ^ s->v2;
+    s->v0 = rotl(s->v0, 32) + s->v3;
+    s->v2 += s->v1;
+    s->v1 = rotl(s->v1, 17) ^ s->v2;
+    s->v3 = rotl(s->v3, 21) ^ s->v0;
+    s->v2 = rotl(s->v2, 32);
+}
+
+static void mix(struct sip *sum, const void *data, size_t len)
 {
     const uint8_t *p = data;
     for (size_t i = 0; i < len; i += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, p + i, sizeof(word));
         sum->v3 ^= word;
-        xc_sip_round(sum);
+        sip_round(sum);
         sum->v0 ^= word;
     }
 }
 
-static struct xc_sip mix_header(const struct header *header)
+static struct sip mix_header(const struct header *header)
 {
-    struct xc_sip sum = {0x736f6d6570736575, 0x646f72616e646f6d, 0x6c7967656e657261,
-                         0x7465646279746573};
+    struct sip sum = {0x736f6d6570736575, 0x646f72616e646f6d, 0x6c7967656e657261,
+                      0x7465646279746573};
     mix(&sum, header, offsetof(struct header, checksum));
     return sum;
 }
 
-static uint64_t mixed(struct xc_sip sum)
+static uint64_t mixed(struct sip sum)
 {
     sum.v2 ^= 0xff;
     for (unsigned i = 0; i < 3; i++)
-        xc_sip_round(&sum);
+        sip_round(&sum);
     return sum.v0 ^ sum.v1 ^ sum.v2 ^ sum.v3;
 }
 
@@ -102,7 +125,7 @@ enum xvmi_status xvmi_cache_export(const struct xvmi_cache *cache, uint32_t vm, 
     if (used > size)
         return xvmi_error_set(err, XVMI_ERR_LIMIT, "cache export: %zu bytes are needed, not %zu",
                               used, size);
-    struct xc_sip sum = mix_header(&header);
+    struct sip sum = mix_header(&header);
     mix(&sum, out + sizeof(header), used - sizeof(header));
     header.checksum = mixed(sum);
     memcpy(out, &header, sizeof(header));
@@ -121,7 +144,7 @@ static enum xvmi_status check_header(const struct header *header, const uint8_t 
     if (body % sizeof(struct record) || body / sizeof(struct record) != header->count)
         return xvmi_error_set(err, XVMI_ERR_FORMAT, "%llu records promised, %zu bytes given",
                               (unsigned long long)header->count, body);
-    struct xc_sip sum = mix_header(header);
+    struct sip sum = mix_header(header);
     mix(&sum, buf + sizeof(*header), body);
     if (mixed(sum) != header->checksum)
         return xvmi_error_set(err, XVMI_ERR_FORMAT, "checksum is wrong");

@@ -6,15 +6,17 @@
  * The keyed hash of a flow. The guest chooses addresses and ports, and may learn from timing
  * which flows push each other out, so it must not be able to tell more from that.
  *
- * First NH (Black et al., UMAC, CRYPTO 1999) takes six words to 128 bits with three
- * multiplications: for any two flows chosen without the secret, whatever they are, the
- * sums are equal with a probability of 2^-64. NH alone is linear enough that known
- * collisions would give others away, so what is used of it is SipHash-1-3 (Aumasson,
- * Bernstein, 2012; the variant hash tables use) over the two words of the sum, under
- * another key: sets and tags then look independent for all flows with different sums.
- * SipHash's length word is left out: all messages have one length.
+ * First NH (Black et al., UMAC, CRYPTO 1999) takes six words to a sum of 128 bits: for any two
+ * flows chosen without the secret, the sums are equal with a probability of 2^-64, proven.
+ * NH is linear enough, though, that known collisions would give others away. So the sum is not
+ * shown: two multiplications to 128 bits, each with secret words mixed into both factors,
+ * stand between it and what decides about places. They are no cipher, and no proof is known
+ * for them; what an attacker could work with is how long his own packets take, one bit about
+ * 12 flows in a set at a time, and what he could win is that some flows are decided again. A
+ * fresh secret with each cache ends even that. docs/cache.md has the figures for SipHash in
+ * their place.
  *
- * A third of the rounds of SipHash over the whole flow; plain C, the same on every machine.
+ * Plain C, the same on every machine.
  */
 
 #include <stdint.h>
@@ -49,30 +51,8 @@ _Static_assert(sizeof(struct xvmi_flow) - 4 == 5 * sizeof(uint64_t), "all of the
 
 struct xc_secret {
     uint64_t nh[6];
-    uint64_t sip[2];
+    uint64_t mix[4];
 };
-
-static inline uint64_t xc_rotl(uint64_t x, unsigned n)
-{
-    return x << n | x >> (64 - n);
-}
-
-struct xc_sip {
-    uint64_t v0, v1, v2, v3;
-};
-
-static inline void xc_sip_round(struct xc_sip *s)
-{
-    s->v0 += s->v1;
-    s->v2 += s->v3;
-    s->v1 = xc_rotl(s->v1, 13) ^ s->v0;
-    s->v3 = xc_rotl(s->v3, 16) ^ s->v2;
-    s->v0 = xc_rotl(s->v0, 32) + s->v3;
-    s->v2 += s->v1;
-    s->v1 = xc_rotl(s->v1, 17) ^ s->v2;
-    s->v3 = xc_rotl(s->v3, 21) ^ s->v0;
-    s->v2 = xc_rotl(s->v2, 32);
-}
 
 static inline uint64_t xc_hash(const struct xc_secret *secret, const struct xc_key *key)
 {
@@ -80,25 +60,10 @@ static inline uint64_t xc_hash(const struct xc_secret *secret, const struct xc_k
 #pragma GCC unroll 3
     for (unsigned i = 0; i < 6; i += 2)
         sum += (unsigned __int128)(key->w[i] + secret->nh[i]) * (key->w[i + 1] + secret->nh[i + 1]);
-    uint64_t m0 = (uint64_t)sum, m1 = (uint64_t)(sum >> 64);
-
-    struct xc_sip s = {
-        secret->sip[0] ^ 0x736f6d6570736575,
-        secret->sip[1] ^ 0x646f72616e646f6d,
-        secret->sip[0] ^ 0x6c7967656e657261,
-        secret->sip[1] ^ 0x7465646279746573,
-    };
-    s.v3 ^= m0;
-    xc_sip_round(&s);
-    s.v0 ^= m0;
-    s.v3 ^= m1;
-    xc_sip_round(&s);
-    s.v0 ^= m1;
-    s.v2 ^= 0xff;
-    xc_sip_round(&s);
-    xc_sip_round(&s);
-    xc_sip_round(&s);
-    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    for (unsigned i = 0; i < 4; i += 2)
+        sum = (unsigned __int128)((uint64_t)sum ^ secret->mix[i]) *
+              ((uint64_t)(sum >> 64) ^ secret->mix[i + 1]);
+    return (uint64_t)sum ^ (uint64_t)(sum >> 64);
 }
 
 #endif
