@@ -5,7 +5,8 @@ Builds lie in build-tests/, logs in build-tests/logs/. A guest test is an execut
 tests/guest/test-*, or a name that tests/guest/matrix lists. It finds `vm` as $VM, the command as
 $XVMI, the build as $XVMI_BUILD and a folder of its own as $XVMI_WORK, prints what it saw, and
 exits 0, or 77 when it had to be skipped.
-A fuzz target finds its first inputs in tests/fuzz/seeds/NAME, if there are any.
+A fuzz target's first inputs come from the programs tests/fuzz/*-seeds: each is given the folder
+to put them in, one sub-folder a target.
 """
 
 import argparse
@@ -146,18 +147,23 @@ def meson_tests(build, suite):
 
 def fuzz_tests():
     """Each fuzz target for a while, over the inputs that it found in earlier runs too."""
-    for target in introspect("fuzz", "targets"):
+    corpus = BUILD / "corpus"
+    corpus.mkdir(exist_ok=True)
+    targets = [t for t in introspect("fuzz", "targets") if t["type"] == "executable"]
+    for target in targets:
+        if target["name"].endswith("-seeds"):
+            subprocess.run([target["filename"][0], corpus], check=True)
+    for target in targets:
         name = target["name"]
         if not name.startswith("fuzz-"):
             continue
         short = name.removeprefix("fuzz-")
-        found = BUILD / "corpus" / short
-        found.mkdir(parents=True, exist_ok=True)
-        seeds = TOP / "tests/fuzz/seeds" / short
+        found = corpus / short
+        found.mkdir(exist_ok=True)
         yield Test(f"fuzz/{short}", [
             target["filename"][0], f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
             "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={LOGS}/fuzz-{short}-",
-            found, *([seeds] if seeds.is_dir() else [])], FUZZ_SECONDS + 300)
+            found], FUZZ_SECONDS + 300)
 
 
 def guest_tests():
