@@ -55,6 +55,7 @@ _xvmi() {
     info | owner | ps) options+=' --json --profile --no-cache' ;;
     ss) options+=' --tcp --udp --raw --packet --unix --listening --all --ipv4 --ipv6 --owners
                    --json --profile --no-cache' ;;
+    check) options+=' --to --json' ;;
     profile) options+=' --output --from --show --json --no-cache' ;;
     *) return ;;
     esac
@@ -78,7 +79,7 @@ _xvmi() {
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
     elif [[ -z $command ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'info ps ss owner profile' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'info ps ss owner profile check' -- "$cur")
     elif [[ $command == profile ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XF_ARENA_H
+#define XF_ARENA_H
+
+/* Memory that is given back all at once: what a policy's text says lives and dies together. */
+
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct xf_arena_chunk {
+    struct xf_arena_chunk *next;
+    alignas(max_align_t) char bytes[];
+};
+
+/* Zero it before use. */
+struct xf_arena {
+    struct xf_arena_chunk *chunks;
+    size_t used, cap; /* of the newest chunk */
+};
+
+/* Zeroed memory, NULL when the host has none. */
+static inline void *xf_arena_alloc(struct xf_arena *arena, size_t size)
+{
+    const size_t chunk = 64 << 10, align = alignof(max_align_t);
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size = (size + align - 1) & ~(align - 1);
+    if (size > arena->cap - arena->used) {
+        size_t cap = size > chunk ? size : chunk;
+        struct xf_arena_chunk *c = calloc(1, sizeof(*c) + cap);
+        if (!c)
+            return NULL;
+        c->next = arena->chunks;
+        arena->chunks = c;
+        arena->used = 0;
+        arena->cap = cap;
+    }
+    void *p = arena->chunks->bytes + arena->used;
+    arena->used += size;
+    return p;
+}
+
+/* A copy with a NUL behind it. */
+static inline char *xf_arena_text(struct xf_arena *arena, const char *text, size_t len)
+{
+    char *copy = xf_arena_alloc(arena, len + 1);
+    if (copy && len)
+        memcpy(copy, text, len);
+    return copy;
+}
+
+static inline void xf_arena_fini(struct xf_arena *arena)
+{
+    while (arena->chunks) {
+        struct xf_arena_chunk *next = arena->chunks->next;
+        free(arena->chunks);
+        arena->chunks = next;
+    }
+    arena->used = arena->cap = 0;
+}
+
+#endif
