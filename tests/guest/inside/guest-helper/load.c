@@ -20,8 +20,10 @@
 static void hold(unsigned sockets)
 {
     static const int families[] = {AF_INET, AF_INET6};
-    for (int i = 0; i < 2 && sockets; i++) {
-        unsigned share = i ? sockets : (sockets + 1) / 2;
+    /* A few sockets are of one family, the other one's turn is with the next process. */
+    int last = sockets < 8 ? getpid() % 2 : 1;
+    for (int i = sockets < 8 ? last : 0; i <= last && sockets; i++) {
+        unsigned share = i == last ? sockets : (sockets + 1) / 2;
         sockets -= share;
         int listener = share >= 3 ? tcp_listener(families[i], false, 8) : -1;
         if (listener >= 0) {
