@@ -6,7 +6,13 @@
 
 /* Section 0 is nobody, as in ELF. */
 static const char *const names[XT_DWARF_SECTIONS] = {
-    "", ".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str", ".debug_str_offsets",
+    "",
+    ".debug_info",
+    ".debug_abbrev",
+    ".debug_str",
+    ".debug_line_str",
+    ".debug_str_offsets",
+    ".debug_addr",
 };
 
 static Dwarf_Unsigned file_size(void *ctx)
@@ -138,9 +144,13 @@ void xt_dwarf_object_fini(struct xt_dwarf_object *object)
 enum xvmi_status xt_dwarf_object_init(struct xt_dwarf_object *object, const struct xt_dwarf *dwarf,
                                       struct xvmi_error *err)
 {
-    *object = (struct xt_dwarf_object){
-        .sections = {
-            {0}, dwarf->info, dwarf->abbrev, dwarf->str, dwarf->line_str, dwarf->str_offsets}};
+    *object = (struct xt_dwarf_object){.sections = {{0},
+                                                    dwarf->info,
+                                                    dwarf->abbrev,
+                                                    dwarf->str,
+                                                    dwarf->line_str,
+                                                    dwarf->str_offsets,
+                                                    dwarf->addr}};
     use_methods(object);
     Dwarf_Error error = NULL;
     int r =

@@ -14,7 +14,7 @@
 #define XT_LIBDWARF_0 1
 #endif
 
-#define XT_DWARF_SECTIONS 6
+#define XT_DWARF_SECTIONS 7
 
 struct xt_dwarf_object {
     struct xt_bytes sections[XT_DWARF_SECTIONS];

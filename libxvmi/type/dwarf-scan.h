@@ -14,6 +14,7 @@
 
 struct xt_dwarf {
     struct xt_bytes info, abbrev, str, line_str, str_offsets;
+    struct xt_bytes addr; /* not read by us: libdwarf insists on it */
 };
 
 struct xt_unit {

@@ -180,6 +180,7 @@ static enum xvmi_status get_sections(struct xt_elf *elf, struct xt_dwarf *dwarf,
         {".debug_str", &dwarf->str, true},
         {".debug_line_str", &dwarf->line_str, true},
         {".debug_str_offsets", &dwarf->str_offsets, true},
+        {".debug_addr", &dwarf->addr, true},
     };
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
         enum xvmi_status status = xt_elf_section(elf, sections[i].name, sections[i].bytes, err);
