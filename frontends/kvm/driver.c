@@ -4,12 +4,17 @@
  * (ask.c) to its memory (ram.c). QMP is asked at open, refresh and for registers, each time on
  * a connection of its own, so that other tools get their turn at the socket.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ask.h"
+#include "locate.h"
 
 #define CR0_PE 1u
+
+/* QMP sockets of one process that are tried before doing without. */
+#define QMP_TRIES 4
 
 struct guest {
     char *path; /* of the QMP socket; NULL: there is none, and ram never changes */
@@ -183,8 +188,8 @@ static const struct xvmi_mem_ops ops = {
     .refresh = guest_refresh,
 };
 
-/* Open by the QMP socket g->path. */
-static enum xvmi_status open_by_qmp(struct guest *g, struct xvmi_error *err)
+/* Open by the QMP socket g->path. When `pid` is given, only that process will do. */
+static enum xvmi_status open_by_qmp(struct guest *g, pid_t pid, struct xvmi_error *err)
 {
     struct xk_qmp *qmp;
     bool changed;
@@ -192,10 +197,88 @@ static enum xvmi_status open_by_qmp(struct guest *g, struct xvmi_error *err)
     if (s)
         return s;
     s = xk_process_of_socket(xk_qmp_fd(qmp), &g->process, err);
+    if (!s && pid && g->process.pid != pid)
+        s = xvmi_error_set(err, XVMI_ERR_NOT_FOUND, "%s is served by process %d, not %d", g->path,
+                           g->process.pid, pid);
     if (!s)
         s = guest_look(g, qmp, &changed, err);
     xk_qmp_close(qmp);
+    if (s)
+        xk_process_close(&g->process);
     return s;
+}
+
+/* Try the QMP sockets on the command line. XVMI_ERR_NOT_FOUND: there are none that we can use,
+ * with what was wrong with the last one. */
+static enum xvmi_status open_by_cmdline(struct guest *g, const struct xk_process *process,
+                                        struct xk_cmdline cmdline, struct xvmi_error *err)
+{
+    for (unsigned i = 0; i < QMP_TRIES; i++) {
+        enum xvmi_status s = xk_locate_qmp(process, cmdline, i, &g->path, i ? NULL : err);
+        if (s)
+            return s;
+        s = open_by_qmp(g, process->pid, err);
+        if (!s)
+            return XVMI_OK;
+        free(g->path);
+        g->path = NULL;
+        /* The guest's state and what QEMU holds do not depend on the socket. */
+        if (s != XVMI_ERR_TIMEOUT && s != XVMI_ERR_NOT_FOUND && s != XVMI_ERR_FORMAT)
+            return s;
+    }
+    return XVMI_ERR_NOT_FOUND;
+}
+
+/* Take over the process and do without QMP: no registers, no state, no changes of layout. */
+static enum xvmi_status open_by_maps(struct guest *g, struct xk_process *process,
+                                     struct xk_cmdline cmdline, struct xvmi_error *err)
+{
+    struct xk_piece pieces[2];
+    size_t n;
+    enum xvmi_status s = xk_locate_ram(process, cmdline, pieces, &n, err);
+    if (s)
+        return s;
+    g->process = *process;
+    *process = (struct xk_process)XK_PROCESS_NONE;
+    return xk_ram_open(&g->process, pieces, n, &g->ram, err);
+}
+
+static enum xvmi_status open_by_pid(struct guest *g, const char *number, struct xvmi_error *err)
+{
+    struct xk_process process;
+    struct xk_cmdline cmdline = {0};
+    struct xvmi_error qmp_err = XVMI_ERROR_INIT;
+    char *end;
+    long pid = strtol(number, &end, 10);
+    if (*number < '0' || *number > '9' || *end || pid <= 0 || pid > INT_MAX)
+        return xvmi_error_set(err, XVMI_ERR_INVALID, "pid=%s: not the number of a process", number);
+    enum xvmi_status s = xk_process_open((pid_t)pid, &process, err);
+    if (s)
+        return s;
+    s = xk_locate_cmdline(&process, &cmdline, err);
+    if (!s) {
+        s = open_by_cmdline(g, &process, cmdline, &qmp_err);
+        if (s == XVMI_ERR_TIMEOUT || s == XVMI_ERR_NOT_FOUND || s == XVMI_ERR_FORMAT) {
+            s = open_by_maps(g, &process, cmdline, err);
+            if (s && *qmp_err.text)
+                s = xvmi_error_frame(err, s, "%s; without QMP", qmp_err.text);
+        } else if (s && err) {
+            *err = qmp_err;
+        }
+    }
+    free((char *)cmdline.text);
+    xk_process_close(&process);
+    return s;
+}
+
+static enum xvmi_status open_any(struct guest *g, const char *rest, struct xvmi_error *err)
+{
+    if (!strncmp(rest, "pid=", 4))
+        return open_by_pid(g, rest + 4, err);
+    g->path = strdup(rest);
+    if (!g->path)
+        return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
+    return open_by_qmp(g, 0, err);
 }
 
 static enum xvmi_status driver_open(const char *rest, struct xvmi_mem_backend *backend,
@@ -205,15 +288,10 @@ static enum xvmi_status driver_open(const char *rest, struct xvmi_mem_backend *b
         return xvmi_error_set(err, XVMI_ERR_INVALID,
                               "a guest is named qemu:PATH (its QMP socket) or qemu:pid=N");
     struct guest *g = calloc(1, sizeof(*g));
-    if (g)
-        g->process = (struct xk_process)XK_PROCESS_NONE;
-    if (g)
-        g->path = strdup(rest);
-    if (!g || !g->path) {
-        guest_close(g);
+    if (!g)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
-    }
-    enum xvmi_status s = open_by_qmp(g, err);
+    g->process = (struct xk_process)XK_PROCESS_NONE;
+    enum xvmi_status s = open_any(g, rest, err);
     if (s) {
         guest_close(g);
         return s;

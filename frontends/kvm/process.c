@@ -79,6 +79,7 @@ bool xk_maps_parse(const char *line, struct xk_vma *vma)
         return false;
     vma->readable = perm[0] == 'r';
     vma->writable = perm[1] == 'w';
+    vma->executable = perm[2] == 'x';
     vma->shared = perm[3] == 's';
     vma->file = vma->inode != 0;
     return true;

@@ -49,7 +49,7 @@ XVMI_CHECKED enum xvmi_status xk_process_check(const struct xk_process *process,
 struct xk_vma {
     uint64_t start, end, offset, inode;
     unsigned major, minor;
-    bool readable, writable, shared, file;
+    bool readable, writable, executable, shared, file;
 };
 
 struct xk_maps {
