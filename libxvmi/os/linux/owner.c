@@ -127,10 +127,11 @@ static enum xvmi_status read_found(struct question *q, uint64_t sock, enum xvmi_
 }
 
 /* A connection that is not accepted yet belongs to those who listen. */
-static enum xvmi_status add_listeners(struct question *q, uint32_t net)
+static enum xvmi_status add_listeners(struct question *q, const struct xl_found *behind)
 {
+    const struct xvmi_flow *flow = behind->translated ? &behind->inside : q->flow;
     struct xl_found found;
-    enum xvmi_status status = xl_sockfind_listener(&q->f->sockets, net, q->flow, &found);
+    enum xvmi_status status = xl_sockfind_listener(&q->f->sockets, behind->net, flow, &found);
     for (uint32_t i = 0; i < found.n && !status; i++) {
         struct xvmi_socket s;
         status = read_found(q, found.sock[i], found.kind, &s);
@@ -149,7 +150,7 @@ static enum xvmi_status without_file(struct question *q, const struct xl_found *
     uint64_t socket, flags;
     q->answer->kind = XVMI_OWNER_ORPHAN;
     if (s->state == XVMI_STATE_NEW_SYN_RECV)
-        return add_listeners(q, found->net);
+        return add_listeners(q, found);
     /* A time-wait socket is no full one, even when it waits in FIN_WAIT2: it has no cgroup, no
      * uid, and ends before sk_socket. */
     if (s->kind == XVMI_SOCKET_TCP &&
@@ -161,7 +162,7 @@ static enum xvmi_status without_file(struct question *q, const struct xl_found *
     if (socket)
         q->answer->kind = XVMI_OWNER_KERNEL; /* sock_create_kern(): a socket without a file */
     else if (s->kind == XVMI_SOCKET_TCP && !(flags & SOCK_DEAD))
-        return add_listeners(q, found->net);
+        return add_listeners(q, found);
     return XVMI_OK;
 }
 
@@ -233,6 +234,7 @@ static enum xvmi_status find_once(struct question *q)
         return status;
     a->via_socket = found.via;
     a->more = found.more;
+    a->translated = found.translated;
     a->kind = XVMI_OWNER_ORPHAN;
     status = read_found(q, found.sock[0], found.kind, &a->socket);
     if (status)

@@ -537,6 +537,7 @@ static enum xvmi_status read_secrets(struct xl_sockfind *f)
 void xl_sockfind_init(struct xl_sockfind *f, struct xl_guest *g)
 {
     *f = (struct xl_sockfind){.g = g};
+    xl_conntrack_init(&f->conntrack, g);
 }
 
 void xl_sockfind_fini(struct xl_sockfind *f)
@@ -545,7 +546,7 @@ void xl_sockfind_fini(struct xl_sockfind *f)
     free(f->tables);
     free(f->addrs.v);
     /* How this kernel hashes does not change: that stays known. */
-    *f = (struct xl_sockfind){.g = f->g, .way = {f->way[0], f->way[1]}};
+    *f = (struct xl_sockfind){.g = f->g, .way = {f->way[0], f->way[1]}, .conntrack = f->conntrack};
 }
 
 /* Look at namespaces, their addresses and the secrets anew. */
@@ -597,6 +598,32 @@ static enum xvmi_status find_in_nets(struct xl_sockfind *f, const struct xvmi_fl
     return XVMI_OK;
 }
 
+/* Behind the NAT of a namespace that has the local address. */
+static enum xvmi_status find_translated(struct xl_sockfind *f, const struct xvmi_flow *flow,
+                                        struct xl_found *found)
+{
+    size_t n;
+    const struct xl_addr *has = xl_addr_find(&f->addrs, flow->family, flow->local, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct xl_net_tables *t = &f->tables[has[i].net];
+        struct xvmi_flow inside;
+        enum xvmi_status status =
+            xl_conntrack_find(&f->conntrack, t->net, t->hash_mix, flow, &inside);
+        if (status == XVMI_ERR_NOT_FOUND)
+            continue;
+        if (!status)
+            status = find_in_nets(f, &inside, false, found);
+        if (status)
+            return status;
+        if (found->n) {
+            found->translated = true;
+            found->inside = inside;
+            return XVMI_OK;
+        }
+    }
+    return XVMI_OK;
+}
+
 static bool same_net(const struct xl_sockfind *f)
 {
     uint64_t mix;
@@ -623,6 +650,8 @@ enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow
         if (!status)
             status = find_in_nets(f, flow, false, found);
     }
+    if (!status && !found->n)
+        status = find_translated(f, flow, found);
     if (!status && !found->n)
         status = find_in_nets(f, flow, true, found);
     return status;

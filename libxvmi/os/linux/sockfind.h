@@ -11,6 +11,7 @@
 #include <xvmi/owner.h>
 
 #include "os/linux/addr.h"
+#include "os/linux/conntrack.h"
 #include "os/linux/guest.h"
 #include "os/linux/netns.h"
 
@@ -47,6 +48,7 @@ struct xl_sockfind {
     uint32_t n_addr_secrets;
     bool hotdata;              /* the secrets lie in net_hotdata: 6.9 or newer */
     struct xl_hash_way way[2]; /* IPv4, IPv6 */
+    struct xl_conntrack conntrack;
 };
 
 /* Sockets that explain a flow equally well; usually one. */
@@ -56,6 +58,8 @@ struct xl_found {
     int score;
     uint32_t n;
     bool more;
+    bool translated; /* found behind NAT: by `inside`, not by the flow itself */
+    struct xvmi_flow inside;
     uint32_t net; /* index */
     uint64_t sock[XVMI_OWNERS_MAX];
 };

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include "os/linux/module.h"
+
+#include <elf.h>
+#include <string.h>
+
+#define MAX_MODULES 4096
+#define MAX_SYMBOLS (1u << 17) /* of one module: xfs has some 10,000 */
+#define NAME_MAX_   64         /* MODULE_NAME_LEN is 56 on 64-bit */
+#define CHUNK       64
+
+static enum xvmi_status find_module(struct xl_guest *g, const char *name, uint64_t *module)
+{
+    const uint64_t head = g->sym.sym_modules;
+    uint64_t node;
+    char text[NAME_MAX_];
+    if (!head || !xw_has(g->lay.module_list) || !xw_has(g->lay.module_kallsyms))
+        return XVMI_ERR_NOT_FOUND;
+    if (xo_read_u64(g->space, head, &node))
+        return xo_fault(g->space, g->err);
+    for (int i = 0; i < MAX_MODULES && node != head && xw_is_pointer(node); i++) {
+        *module = node - g->lay.module_list.off;
+        if (xo_read_str(g->space, *module + g->lay.module_name.off, text, sizeof(text), NULL))
+            return xo_fault(g->space, g->err);
+        if (!strcmp(text, name))
+            return XVMI_OK;
+        if (xo_read_u64(g->space, node, &node))
+            return xo_fault(g->space, g->err);
+    }
+    return XVMI_ERR_NOT_FOUND;
+}
+
+static enum xvmi_status match_symbol(struct xl_guest *g, const Elf64_Sym *sym, uint64_t strtab,
+                                     struct xl_module_symbol *symbols, size_t n)
+{
+    char name[NAME_MAX_];
+    if (ELF64_ST_TYPE(sym->st_info) == STT_FUNC || !sym->st_value)
+        return XVMI_OK;
+    if (xo_read_str(g->space, strtab + sym->st_name, name, sizeof(name), NULL))
+        return xo_fault(g->space, g->err);
+    for (size_t i = 0; i < n; i++)
+        if (!symbols[i].addr && !strcmp(symbols[i].name, name)) {
+            symbols[i].addr = sym->st_value;
+            symbols[i].size = sym->st_size;
+        }
+    return XVMI_OK;
+}
+
+enum xvmi_status xl_module_symbols(struct xl_guest *g, const char *name,
+                                   struct xl_module_symbol *symbols, size_t n)
+{
+    struct xw_fault fault;
+    uint64_t module = 0, kallsyms, symtab, strtab, count;
+    Elf64_Sym chunk[CHUNK];
+    enum xvmi_status status = find_module(g, name, &module);
+    if (status)
+        return status;
+    if (xw_get(g->space, &g->lay, module, module_kallsyms, &kallsyms, &fault) ||
+        xw_get(g->space, &g->lay, kallsyms, mod_kallsyms_symtab, &symtab, &fault) ||
+        xw_get(g->space, &g->lay, kallsyms, mod_kallsyms_strtab, &strtab, &fault) ||
+        xw_get(g->space, &g->lay, kallsyms, mod_kallsyms_num, &count, &fault))
+        return xl_fault(g, &fault);
+    if (count > MAX_SYMBOLS)
+        return xvmi_error_set(g->err, XVMI_ERR_FORMAT, "module %s with %u symbols", name,
+                              (unsigned)count);
+    for (uint64_t first = 0; first < count && !status; first += CHUNK) {
+        size_t some = count - first < CHUNK ? (size_t)(count - first) : CHUNK;
+        if (xo_read(g->space, symtab + first * sizeof(*chunk), chunk, some * sizeof(*chunk)))
+            return xo_fault(g->space, g->err);
+        for (size_t i = 0; i < some && !status; i++)
+            status = match_symbol(g, &chunk[i], strtab, symbols, n);
+    }
+    return status;
+}
