@@ -136,6 +136,6 @@ enum xvmi_status xk_process_of_socket(int fd, struct xk_process *process, struct
         return XVMI_OK;
     return xvmi_error_set(err, XVMI_ERR_PERMISSION,
                           "cannot see which process serves the socket (process %d listens): run "
-                          "as root, in QEMU's pid namespace or above it",
+                          "as root or with CAP_SYS_PTRACE, in QEMU's pid namespace or above it",
                           listener);
 }
