@@ -66,6 +66,12 @@ struct xvmi_vm *guest_open(const char *command, const struct guest_args *args)
     progress_start("finding the guest's kernel");
     enum xvmi_status status = xvmi_vm_open(args->uri, &opts, &vm, &err);
     progress_stop();
+    if (status == XVMI_ERR_MISMATCH)
+        fail_guest(command, args->uri, status,
+                   must_printf("%s (%s)", err.text,
+                               args->profile
+                                   ? "leave --profile out, or name the vmlinux of this very kernel"
+                                   : "has it booted? then name its vmlinux with --profile"));
     if (status)
         fail_guest(command, args->uri, status, err.text);
     return vm;
@@ -75,14 +81,10 @@ struct xvmi_vm *guest_open(const char *command, const struct guest_args *args)
 static const char *advice(enum xvmi_status status)
 {
     switch (status) {
-    case XVMI_ERR_PERMISSION:
-        return "run as root or as the owner of the guest";
     case XVMI_ERR_CHANGED:
         return "try again";
     case XVMI_ERR_GONE:
         return "start the guest and try again";
-    case XVMI_ERR_MISMATCH:
-        return "leave --profile out, or name the vmlinux of this very kernel";
     case XVMI_ERR_UNSUPPORTED:
         return "see xvmi(1) for the guests that are understood";
     default:
