@@ -22,7 +22,10 @@ struct guest {
     struct xk_ram *ram;
     int *cpu_index;
     unsigned vcpus;
-    bool in_firmware; /* at the last look vCPU 0 was in real mode, as after a reset */
+    /* To notice a reset, of which QEMU keeps no record: as of the last look, whether vCPU 0 was
+     * in real mode, and what the BIOS left in its clock. */
+    bool in_firmware;
+    uint32_t bios_clock;
 };
 
 static void guest_close(void *ctx)
@@ -69,6 +72,17 @@ static enum xvmi_status look_for_firmware(struct xk_qmp *qmp, int cpu_index, boo
     return s;
 }
 
+/*
+ * The BIOS data area's count of 18.2 Hz ticks since midnight. SeaBIOS sets it from the clock at
+ * each boot and counts on until the kernel takes the timer; Linux leaves the page alone. So two
+ * boots have different ones. Guests that boot by UEFI have none: 0.
+ */
+static uint32_t bios_clock(const struct xk_ram *ram)
+{
+    uint32_t ticks;
+    return xk_ram_read(ram, 0x46c, &ticks, sizeof(ticks), NULL) ? 0 : ticks;
+}
+
 /* All that QMP can say of the guest as it is now; on success it replaces what `g` held, and
  * *changed tells whether that was different. */
 static enum xvmi_status guest_look(struct guest *g, struct xk_qmp *qmp, bool *changed,
@@ -96,9 +110,11 @@ static enum xvmi_status guest_look(struct guest *g, struct xk_qmp *qmp, bool *ch
     free(g->cpu_index);
     g->cpu_index = cpu_index;
     g->vcpus = vcpus;
+    uint32_t ticks = bios_clock(ram);
     *changed = xk_qmp_saw_reset(qmp) || in_firmware || g->in_firmware || !g->ram ||
-               !xk_ram_same(g->ram, ram);
+               ticks != g->bios_clock || !xk_ram_same(g->ram, ram);
     g->in_firmware = in_firmware;
+    g->bios_clock = ticks;
     if (*changed) {
         xk_ram_close(g->ram);
         g->ram = ram;

@@ -109,6 +109,8 @@ static void obey(struct ram *ram, int command, int done)
         _exit(1);
     if (c == 't' && ftruncate(ram->memfd, LOW / 2))
         _exit(1);
+    if (c == 'r')
+        ram->low[0x46c]++;
     if (write(done, &c, 1) != 1)
         _exit(1);
 }
@@ -206,4 +208,9 @@ void fake_qemu_protect(struct fake_qemu *q)
 void fake_qemu_truncate(struct fake_qemu *q)
 {
     command(q, 't');
+}
+
+void fake_qemu_reboot(struct fake_qemu *q)
+{
+    command(q, 'r');
 }

@@ -41,8 +41,10 @@ void fake_qemu_kill(struct fake_qemu *q);
 
 void fake_qemu_set(struct fake_qemu *q, enum fake_variant variant);
 
-/* Take access to page 20 of the anonymous block away; cut the memfd to half. */
+/* Take access to page 20 of the anonymous block away; cut the memfd to half; count the BIOS's
+ * clock at guest-physical 0x46c up. */
 void fake_qemu_protect(struct fake_qemu *q);
 void fake_qemu_truncate(struct fake_qemu *q);
+void fake_qemu_reboot(struct fake_qemu *q);
 
 #endif

@@ -153,6 +153,9 @@ Test(kvm_driver, refresh)
     fake_qemu_set(&qemu, FAKE_PLAIN);
     cr_assert(refresh());
     cr_assert(!refresh());
+    fake_qemu_reboot(&qemu);
+    cr_assert(refresh());
+    cr_assert(!refresh());
 }
 
 Test(kvm_driver, refresh_without_guest)
