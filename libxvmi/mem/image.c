@@ -21,7 +21,7 @@ enum xvmi_status xm_image_add(struct xm_image *image, const char *what, size_t n
                               "%s %zu needs bytes 0x%lx to 0x%lx+0x%lx, the file has 0x%zx: it is "
                               "truncated or damaged",
                               what, number, off, off, size, image->size);
-    if (size - 1 > UINT64_MAX - 1 - gpa)
+    if (size > UINT64_MAX - gpa)
         return xvmi_error_set(err, XVMI_ERR_FORMAT,
                               "%s %zu at guest-physical 0x%lx, 0x%lx bytes, wraps around", what,
                               number, gpa, size);

@@ -35,7 +35,7 @@ static enum xvmi_status check_range(const struct xvmi_mem_range *range, size_t i
     if (range->size == 0)
         return xvmi_error_set(err, XVMI_ERR_FORMAT, "memory range %zu at 0x%lx is empty", i,
                               range->gpa);
-    if (range->size - 1 > UINT64_MAX - 1 - range->gpa)
+    if (range->size > UINT64_MAX - range->gpa)
         return xvmi_error_set(err, XVMI_ERR_FORMAT,
                               "memory range %zu at 0x%lx, 0x%lx bytes, wraps around", i, range->gpa,
                               range->size);

@@ -229,6 +229,10 @@ Test(elfcore, absurd_sizes)
     phdr_of(&image, 0)->p_paddr = UINT64_MAX - 0xffe;
     refused(&image, XVMI_ERR_FORMAT,
             "segment 0 at guest-physical 0xfffffffffffff001, 0x1000 bytes, wraps around");
+    image = two_segments();
+    phdr_of(&image, 0)->p_paddr = UINT64_MAX;
+    refused(&image, XVMI_ERR_FORMAT,
+            "segment 0 at guest-physical 0xffffffffffffffff, 0x1000 bytes, wraps around");
 }
 
 Test(elfcore, overlap_that_contradicts)

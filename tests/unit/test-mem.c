@@ -74,6 +74,9 @@ Test(mem, ranges_are_checked)
     mock = (struct mock){.n = 1, .ranges = {{1, UINT64_MAX, NULL}}};
     refused(&mock, &mock_ops, XVMI_ERR_FORMAT,
             "mock: memory range 0 at 0x1, 0xffffffffffffffff bytes, wraps around");
+    mock = (struct mock){.n = 1, .ranges = {{UINT64_MAX, 1, NULL}}};
+    refused(&mock, &mock_ops, XVMI_ERR_FORMAT,
+            "mock: memory range 0 at 0xffffffffffffffff, 0x1 bytes, wraps around");
 }
 
 Test(mem, ranges_up_to_the_last_address)
