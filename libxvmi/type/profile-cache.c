@@ -12,7 +12,8 @@
 
 #define ROOT_FOLDER "/var/cache/xvmi/profiles"
 #define PATH_SIZE   4096
-#define NAME_SIZE   (2 * XVMI_BUILD_ID_MAX + 1)
+#define NAME_SIZE   (2 * XVMI_BUILD_ID_MAX + 18) /* in hexadecimal, "-", a hash of the guest's name \
+                                                  */
 
 static enum xvmi_status default_folder(char *path, struct xvmi_error *err)
 {
@@ -33,8 +34,17 @@ static enum xvmi_status default_folder(char *path, struct xvmi_error *err)
     return XVMI_OK;
 }
 
-static enum xvmi_status file_name(const uint8_t *build_id, size_t len, char *name,
-                                  struct xvmi_error *err)
+/* FNV-1a: names are the operator's, nobody chooses them to collide. */
+static uint64_t hash_of(const char *guest)
+{
+    uint64_t h = 0xcbf29ce484222325;
+    for (; *guest; guest++)
+        h = (h ^ (unsigned char)*guest) * 0x100000001b3;
+    return h;
+}
+
+static enum xvmi_status file_name(const char *guest, const uint8_t *build_id, size_t len,
+                                  char *name, struct xvmi_error *err)
 {
     if (!len || len > XVMI_BUILD_ID_MAX)
         return xvmi_error_set(err, XVMI_ERR_INVALID,
@@ -43,6 +53,8 @@ static enum xvmi_status file_name(const uint8_t *build_id, size_t len, char *nam
                               XVMI_BUILD_ID_MAX, len);
     for (size_t i = 0; i < len; i++)
         snprintf(name + 2 * i, 3, "%02x", build_id[i]);
+    if (guest)
+        snprintf(name + 2 * len, 18, "-%016llx", (unsigned long long)hash_of(guest));
     return XVMI_OK;
 }
 
@@ -88,11 +100,11 @@ static enum xvmi_status make_folder(const char *folder, struct xvmi_error *err)
     }
 }
 
-enum xvmi_status xt_cache_load(const char *folder, const void *build_id, size_t len,
-                               struct xvmi_profile **out, struct xvmi_error *err)
+enum xvmi_status xt_cache_load(const char *folder, const char *guest, const void *build_id,
+                               size_t len, struct xvmi_profile **out, struct xvmi_error *err)
 {
     char name[NAME_SIZE];
-    enum xvmi_status status = file_name(build_id, len, name, err);
+    enum xvmi_status status = file_name(guest, build_id, len, name, err);
     if (status)
         return status;
     xb_auto_close int dir = -1;
@@ -112,11 +124,11 @@ enum xvmi_status xt_cache_load(const char *folder, const void *build_id, size_t 
     return XVMI_OK;
 }
 
-enum xvmi_status xt_cache_store(const char *folder, const struct xvmi_profile *profile,
-                                struct xvmi_error *err)
+enum xvmi_status xt_cache_store(const char *folder, const char *guest,
+                                const struct xvmi_profile *profile, struct xvmi_error *err)
 {
     char name[NAME_SIZE];
-    enum xvmi_status status = file_name(profile->build_id, profile->build_id_len, name, err);
+    enum xvmi_status status = file_name(guest, profile->build_id, profile->build_id_len, name, err);
     if (status)
         return status;
     status = make_folder(folder, err);
@@ -130,18 +142,18 @@ enum xvmi_status xt_cache_store(const char *folder, const struct xvmi_profile *p
     return status ? xvmi_error_frame(err, status, "cache folder %s", folder) : XVMI_OK;
 }
 
-enum xvmi_status xvmi_profile_cache_load(const void *build_id, size_t len,
+enum xvmi_status xvmi_profile_cache_load(const char *guest, const void *build_id, size_t len,
                                          struct xvmi_profile **profile, struct xvmi_error *err)
 {
     char folder[PATH_SIZE];
     enum xvmi_status status = default_folder(folder, err);
-    return status ? status : xt_cache_load(folder, build_id, len, profile, err);
+    return status ? status : xt_cache_load(folder, guest, build_id, len, profile, err);
 }
 
-enum xvmi_status xvmi_profile_cache_store(const struct xvmi_profile *profile,
+enum xvmi_status xvmi_profile_cache_store(const char *guest, const struct xvmi_profile *profile,
                                           struct xvmi_error *err)
 {
     char folder[PATH_SIZE];
     enum xvmi_status status = default_folder(folder, err);
-    return status ? status : xt_cache_store(folder, profile, err);
+    return status ? status : xt_cache_store(folder, guest, profile, err);
 }

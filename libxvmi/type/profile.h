@@ -56,9 +56,11 @@ XVMI_CHECKED enum xvmi_status xt_profile_write_at(int dir, const char *name,
                                                   struct xvmi_error *err);
 
 /* The cache in a folder of choice. */
-XVMI_CHECKED enum xvmi_status xt_cache_load(const char *folder, const void *build_id, size_t len,
+XVMI_CHECKED enum xvmi_status xt_cache_load(const char *folder, const char *guest,
+                                            const void *build_id, size_t len,
                                             struct xvmi_profile **profile, struct xvmi_error *err);
-XVMI_CHECKED enum xvmi_status xt_cache_store(const char *folder, const struct xvmi_profile *profile,
+XVMI_CHECKED enum xvmi_status xt_cache_store(const char *folder, const char *guest,
+                                             const struct xvmi_profile *profile,
                                              struct xvmi_error *err);
 
 #endif

@@ -219,18 +219,25 @@ Test(profile, cache_round_trip)
     snprintf(folder, sizeof(folder), "%s/a/b", top);
     struct xvmi_profile *p = make(11), *q = NULL;
     struct xvmi_error err = XVMI_ERROR_INIT;
-    cr_assert_eq(xt_cache_load(folder, build_id, 20, &q, &err), XVMI_ERR_NOT_FOUND);
-    cr_assert_eq(xt_cache_store(folder, p, &err), XVMI_OK, "%s", err.text);
-    cr_assert_eq(xt_cache_load(folder, build_id, 20, &q, &err), XVMI_OK, "%s", err.text);
+    cr_assert_eq(xt_cache_load(folder, NULL, build_id, 20, &q, &err), XVMI_ERR_NOT_FOUND);
+    cr_assert_eq(xt_cache_store(folder, NULL, p, &err), XVMI_OK, "%s", err.text);
+    cr_assert_eq(xt_cache_load(folder, NULL, build_id, 20, &q, &err), XVMI_OK, "%s", err.text);
     check(q, 11);
-    cr_assert_eq(xt_cache_load(folder, build_id, 19, &q, &err), XVMI_ERR_NOT_FOUND);
-    cr_assert_eq(xt_cache_load(folder, build_id, 0, &q, &err), XVMI_ERR_INVALID);
+    /* What a guest said of itself serves that guest alone. */
+    struct xvmi_profile *own;
+    cr_assert_eq(xt_cache_load(folder, "qemu:a", build_id, 20, &own, &err), XVMI_ERR_NOT_FOUND);
+    cr_assert_eq(xt_cache_store(folder, "qemu:a", p, &err), XVMI_OK, "%s", err.text);
+    cr_assert_eq(xt_cache_load(folder, "qemu:b", build_id, 20, &own, &err), XVMI_ERR_NOT_FOUND);
+    cr_assert_eq(xt_cache_load(folder, "qemu:a", build_id, 20, &own, &err), XVMI_OK);
+    xvmi_profile_unref(own);
+    cr_assert_eq(xt_cache_load(folder, NULL, build_id, 19, &q, &err), XVMI_ERR_NOT_FOUND);
+    cr_assert_eq(xt_cache_load(folder, NULL, build_id, 0, &q, &err), XVMI_ERR_INVALID);
     char path[256], other[256];
     snprintf(path, sizeof(path), "%s/ab010203000000000000000000000000000000cd", folder);
     snprintf(other, sizeof(other), "%s/ab", folder);
     cr_assert_eq(access(path, R_OK), 0);
     cr_assert_eq(rename(path, other), 0);
-    cr_assert_eq(xt_cache_load(folder, build_id, 1, &q, &err), XVMI_ERR_MISMATCH);
+    cr_assert_eq(xt_cache_load(folder, NULL, build_id, 1, &q, &err), XVMI_ERR_MISMATCH);
     xvmi_profile_unref(p);
     xvmi_profile_unref(q);
     remove_folder(top);
@@ -244,19 +251,19 @@ Test(profile, cache_believes_only_its_own_user)
     snprintf(link, sizeof(link), "%s/elsewhere", folder);
     struct xvmi_profile *p = make(11), *q = NULL;
     struct xvmi_error err = XVMI_ERROR_INIT;
-    cr_assert_eq(xt_cache_store(folder, p, &err), XVMI_OK, "%s", err.text);
+    cr_assert_eq(xt_cache_store(folder, NULL, p, &err), XVMI_OK, "%s", err.text);
     cr_assert_eq(chmod(path, 0666), 0);
-    cr_assert_eq(xt_cache_load(folder, build_id, 20, &q, &err), XVMI_ERR_PERMISSION);
+    cr_assert_eq(xt_cache_load(folder, NULL, build_id, 20, &q, &err), XVMI_ERR_PERMISSION);
     cr_assert_eq(chmod(path, 0644), 0);
     cr_assert_eq(chmod(folder, 01777), 0);
-    cr_assert_eq(xt_cache_load(folder, build_id, 20, &q, &err), XVMI_ERR_PERMISSION);
+    cr_assert_eq(xt_cache_load(folder, NULL, build_id, 20, &q, &err), XVMI_ERR_PERMISSION);
     cr_assert_eq(chmod(folder, 0700), 0);
     cr_assert_eq(rename(path, link), 0);
     cr_assert_eq(symlink(link, path), 0);
-    cr_assert_neq(xt_cache_load(folder, build_id, 20, &q, &err), XVMI_OK);
+    cr_assert_neq(xt_cache_load(folder, NULL, build_id, 20, &q, &err), XVMI_OK);
     cr_assert_eq(unlink(path), 0);
     cr_assert_eq(mkfifo(path, 0600), 0);
-    cr_assert_eq(xt_cache_load(folder, build_id, 20, &q, &err), XVMI_ERR_FORMAT);
+    cr_assert_eq(xt_cache_load(folder, NULL, build_id, 20, &q, &err), XVMI_ERR_FORMAT);
     xvmi_profile_unref(p);
     remove_folder(folder);
 }
@@ -267,13 +274,13 @@ Test(profile, cache_with_many_writers)
     const char *folder = temp_folder();
     struct xvmi_profile *p[2] = {make(100), make(200)};
     struct xvmi_error err = XVMI_ERROR_INIT;
-    cr_assert_eq(xt_cache_store(folder, p[0], &err), XVMI_OK, "%s", err.text);
+    cr_assert_eq(xt_cache_store(folder, NULL, p[0], &err), XVMI_OK, "%s", err.text);
     pid_t pids[4];
     for (int i = 0; i < 4; i++) {
         pids[i] = fork();
         if (pids[i] == 0) {
             for (int k = 0; k < 50; k++)
-                if (xt_cache_store(folder, p[i % 2], &err))
+                if (xt_cache_store(folder, NULL, p[i % 2], &err))
                     _exit(1);
             _exit(0);
         }
@@ -281,7 +288,7 @@ Test(profile, cache_with_many_writers)
     for (int k = 0; k < 500; k++) {
         struct xvmi_profile *q = NULL;
         uint64_t address = 0;
-        cr_assert_eq(xt_cache_load(folder, build_id, 20, &q, &err), XVMI_OK, "%s", err.text);
+        cr_assert_eq(xt_cache_load(folder, NULL, build_id, 20, &q, &err), XVMI_OK, "%s", err.text);
         cr_assert_eq(xvmi_profile_symbol(q, "init_task", &address), XVMI_OK);
         cr_assert(address == 100 || address == 200);
         xvmi_profile_unref(q);

@@ -135,22 +135,27 @@ XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_profile_save(const struct xvmi_pr
                                                             struct xvmi_error *err);
 
 /*
- * The cache: one profile file a build-id, under /var/cache/xvmi/profiles for root and
+ * The cache: one profile file a build-id and origin, under /var/cache/xvmi/profiles for root and
  * $XDG_CACHE_HOME/xvmi/profiles (or ~/.cache/xvmi/profiles) for others. Several processes may
  * store at once; the last one wins, and no reader sees a mixture.
+ *
+ * `guest` is NULL for what an operator's vmlinux said: that serves all guests with that build-id.
+ * What a guest said of itself (its BTF and symbols) is kept under the guest's name (its URI) and
+ * serves that guest alone, or a hostile one could choose how others with its build-id are read.
  *
  * Loading fails with XVMI_ERR_NOT_FOUND when nothing is stored, with XVMI_ERR_PERMISSION when
  * folder or file could have been written by another user than root and ourselves, and as
  * xvmi_profile_load() when the file is bad or of another build-id. Callers take every failure as
  * a miss.
  */
-XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_profile_cache_load(const void *build_id, size_t len,
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_profile_cache_load(const char *guest,
+                                                                  const void *build_id, size_t len,
                                                                   struct xvmi_profile **profile,
                                                                   struct xvmi_error *err);
 
 /* XVMI_ERR_INVALID for a profile without build-id. */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_profile_cache_store(
-    const struct xvmi_profile *profile, struct xvmi_error *err);
+    const char *guest, const struct xvmi_profile *profile, struct xvmi_error *err);
 
 #ifdef __cplusplus
 }

@@ -285,13 +285,17 @@ static enum xvmi_status from_file(struct xl_kernel *kernel, struct xo_space *spa
     return XVMI_OK;
 }
 
+/* What a vmlinux said of this build, or what this guest said of itself the last time. */
 static enum xvmi_status from_cache(struct xl_kernel *kernel, struct xo_space *space,
                                    const struct xt_want *wants, size_t nwants,
                                    struct xvmi_profile **profile, struct xvmi_error *err)
 {
     struct xvmi_profile *loaded;
     enum xvmi_status status =
-        xvmi_profile_cache_load(kernel->build_id, kernel->build_id_len, &loaded, err);
+        xvmi_profile_cache_load(NULL, kernel->build_id, kernel->build_id_len, &loaded, err);
+    if (status)
+        status = xvmi_profile_cache_load(xm_name(space->mem), kernel->build_id,
+                                         kernel->build_id_len, &loaded, err);
     if (status)
         return status;
     status = fit(kernel, space, loaded, wants, nwants, err);
@@ -305,13 +309,14 @@ static enum xvmi_status from_cache(struct xl_kernel *kernel, struct xo_space *sp
 /* A vmlinux in the usual folders, else the guest itself. */
 static enum xvmi_status make(struct xl_kernel *kernel, struct xo_space *space, bool no_vmlinux,
                              const struct xt_want *wants, size_t nwants,
-                             struct xvmi_profile **profile, struct xvmi_error *err)
+                             struct xvmi_profile **profile, bool *by_guest, struct xvmi_error *err)
 {
     char path[XL_VMLINUX_PATH_MAX];
     struct xvmi_error why = XVMI_ERROR_INIT;
     bool made, tried = !no_vmlinux && xl_vmlinux_find(kernel, path);
     if (tried && !from_file(kernel, space, path, wants, nwants, profile, &made, &why))
         return XVMI_OK;
+    *by_guest = true;
     enum xvmi_status status = xl_profile_from_guest(kernel, space, wants, nwants, profile, err);
     if (status && tried)
         return xvmi_error_frame(err, status, "%s", why.text);
@@ -326,7 +331,7 @@ enum xvmi_status xl_profile_get(struct xl_kernel *kernel, struct xo_space *space
 {
     static const struct xl_profile_options defaults;
     const struct xl_profile_options *how = options ? options : &defaults;
-    bool made = true;
+    bool made = true, by_guest = false;
     enum xvmi_status status;
     *profile = NULL;
     *from_the_cache = false;
@@ -339,11 +344,11 @@ enum xvmi_status xl_profile_get(struct xl_kernel *kernel, struct xo_space *space
             *from_the_cache = true;
             return XVMI_OK;
         }
-        status = make(kernel, space, how->no_vmlinux, wants, nwants, profile, err);
+        status = make(kernel, space, how->no_vmlinux, wants, nwants, profile, &by_guest, err);
     }
     if (status)
         return status;
     if (made && !how->no_cache)
-        (void)!xvmi_profile_cache_store(*profile, NULL);
+        (void)!xvmi_profile_cache_store(by_guest ? xm_name(space->mem) : NULL, *profile, NULL);
     return XVMI_OK;
 }
