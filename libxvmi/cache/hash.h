@@ -41,7 +41,7 @@ static inline struct xc_key xc_key(const struct xvmi_flow *flow)
 #pragma GCC unroll 5
     for (unsigned i = 1; i < 6; i++) {
         uint64_t word;
-        memcpy(&word, flow->local + 8 * (i - 1), sizeof(word));
+        memcpy(&word, (const uint8_t *)flow + 4 + 8 * (i - 1), sizeof(word));
         __asm__("" : "+r"(word));
         key.w[i] = word;
     }
