@@ -54,6 +54,14 @@ static bool find_word(const struct word *words, size_t n, const char *text, stru
 #define FIND_WORD(words, text, range)                                                              \
     find_word(words, sizeof(words) / sizeof(*(words)), text, range)
 
+const char *xf_proto_word(uint8_t proto)
+{
+    for (size_t i = 0; i < sizeof(protos) / sizeof(*protos); i++)
+        if (protos[i].number == proto)
+            return protos[i].word;
+    return NULL;
+}
+
 /* Digits at *text, which then points behind them. */
 static bool read_number(const char **text, uint64_t max, uint64_t *number)
 {

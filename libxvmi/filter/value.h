@@ -35,6 +35,8 @@ enum xf_parsed {
     XF_NO_MEMORY,
 };
 
+/* "tcp"...; NULL for those without a name here. */
+const char *xf_proto_word(uint8_t proto);
 /* Is it an address, prefix or range of addresses? */
 bool xf_value_is_addr(const char *text);
 /* A single number of a class that has an order; false: *why says what it should be. */

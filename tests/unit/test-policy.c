@@ -119,7 +119,8 @@ Test(policy, needs_no_more_than_it_says)
     cr_expect_eq(needs_of("allow uid 0"), XVMI_NEED_SOCKET);
     cr_expect_eq(needs_of("allow netns 4026531840"), XVMI_NEED_SOCKET);
     cr_expect_eq(needs_of("allow container \"a\""), XVMI_NEED_SOCKET | XVMI_NEED_CGROUP);
-    cr_expect_eq(needs_of("allow euid 0"), XVMI_NEED_SOCKET | XVMI_NEED_PROCESS);
+    cr_expect_eq(needs_of("allow euid 0"),
+                 XVMI_NEED_SOCKET | XVMI_NEED_PROCESS | XVMI_NEED_CREDS);
     cr_expect_eq(needs_of("allow in tcp dport 22"), XVMI_NEED_INCOMING);
     cr_expect_eq(needs_of("default in allow"), 0);
     cr_expect_eq(needs_of("default in deny"), XVMI_NEED_INCOMING);

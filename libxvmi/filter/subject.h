@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XF_SUBJECT_H
+#define XF_SUBJECT_H
+
+/* The sender of one packet, looked up in the guest piece by piece as the matcher asks. */
+
+#include <xvmi/owner.h>
+
+#include "filter/match.h"
+
+/* How the guest is asked; tests put their own guest here. */
+struct xf_guest_ops {
+    enum xvmi_status (*refresh)(struct xvmi_vm *vm);
+    enum xvmi_status (*find)(struct xvmi_finder *finder, const struct xvmi_flow *flow,
+                             const struct xvmi_owner_query *query, struct xvmi_owner *answer);
+    enum xvmi_status (*revalidate)(struct xvmi_finder *finder,
+                                   const struct xvmi_owner_token *token);
+    enum xvmi_status (*parent)(struct xvmi_vm *vm, const struct xvmi_task *task,
+                               struct xvmi_task *parent);
+    enum xvmi_status (*exe)(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
+                            size_t size);
+    enum xvmi_status (*cmdline)(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
+                                size_t size, size_t *len);
+    enum xvmi_status (*cgroup)(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
+                               size_t size);
+    enum xvmi_status (*socket_cgroup)(struct xvmi_vm *vm, const struct xvmi_socket *socket,
+                                      char *buf, size_t size);
+    enum xvmi_status (*tasks)(struct xvmi_vm *vm, struct xvmi_task **tasks, size_t *n);
+};
+extern const struct xf_guest_ops xf_guest_ops;
+
+/*
+ * The guest's clock, as far as one can tell from outside: at least as late as the start of its
+ * youngest process, and then as fast as the host's. 0: not set.
+ */
+struct xf_guest_clock {
+    uint64_t guest, host;
+};
+
+struct xf_subject {
+    struct xf_facts facts; /* first: the matcher hands it back */
+    const struct xf_guest_ops *ops;
+    struct xvmi_vm *vm;
+    struct xvmi_finder *finder;
+    struct xf_guest_clock *clock;
+    struct xvmi_owner_query query;
+    struct xvmi_flow flow;
+    uint64_t now;
+    bool processes; /* look for them at once: the policy may ask */
+    bool found, with_processes;
+    enum xvmi_status status; /* of the look-up */
+    struct xvmi_owner owner;
+    struct xf_arena arena; /* what was fetched, until the next packet */
+    struct xf_text_kept *kept;
+    struct xf_task_kept *tasks;
+};
+
+/* For another packet; everything fetched is forgotten. */
+void xf_subject_reset(struct xf_subject *subject, const struct xvmi_flow *flow, bool opens,
+                      uint64_t now);
+void xf_subject_fini(struct xf_subject *subject);
+
+#endif

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* The filter on a guest that is made up: what is looked up, remembered, looked at again. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+
+#include "filter/engine.h"
+#include "support/frame-writer.h"
+
+/* The one process of the guest; criterion runs each test in a process of its own. */
+static struct {
+    enum xvmi_status find_status;
+    struct xvmi_owner owner;
+    const char *exe;
+    bool same; /* what revalidation says */
+    unsigned finds, full_finds, revalidations, exes, opens;
+} guest;
+
+static enum xvmi_status refresh(struct xvmi_vm *vm)
+{
+    (void)vm;
+    return XVMI_OK;
+}
+
+static enum xvmi_status find(struct xvmi_finder *finder, const struct xvmi_flow *flow,
+                             const struct xvmi_owner_query *query, struct xvmi_owner *answer)
+{
+    (void)finder;
+    (void)flow;
+    guest.finds++;
+    guest.full_finds += !query->socket_only;
+    guest.opens += query->opens;
+    *answer = guest.owner;
+    if (query->socket_only)
+        answer->n_owners = 0;
+    return guest.find_status;
+}
+
+static enum xvmi_status revalidate(struct xvmi_finder *finder, const struct xvmi_owner_token *token)
+{
+    (void)finder;
+    guest.revalidations++;
+    return guest.same && token->sock == guest.owner.token.sock ? XVMI_OK : XVMI_ERR_CHANGED;
+}
+
+static enum xvmi_status parent(struct xvmi_vm *vm, const struct xvmi_task *task,
+                               struct xvmi_task *up)
+{
+    (void)vm;
+    *up = (struct xvmi_task){.pid = 1, .comm = "init"};
+    return task->pid == 1 ? XVMI_ERR_NOT_FOUND : XVMI_OK;
+}
+
+static enum xvmi_status exe(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
+                            size_t size)
+{
+    (void)vm;
+    guest.exes++;
+    snprintf(buf, size, "%s", task->pid == 1 ? "/sbin/init" : guest.exe);
+    return XVMI_OK;
+}
+
+static enum xvmi_status cmdline(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
+                                size_t size, size_t *len)
+{
+    (void)vm;
+    (void)task;
+    (void)size;
+    memcpy(buf, "a\0-b\0", *len = 5);
+    return XVMI_OK;
+}
+
+static enum xvmi_status cgroup(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
+                               size_t size)
+{
+    (void)vm;
+    (void)task;
+    snprintf(buf, size, "/shop/web");
+    return XVMI_OK;
+}
+
+static enum xvmi_status socket_cgroup(struct xvmi_vm *vm, const struct xvmi_socket *socket,
+                                      char *buf, size_t size)
+{
+    (void)socket;
+    return cgroup(vm, NULL, buf, size);
+}
+
+static enum xvmi_status tasks(struct xvmi_vm *vm, struct xvmi_task **list, size_t *n)
+{
+    (void)vm;
+    *list = calloc(1, sizeof(**list));
+    (*list)->start_ns = 50000000000u;
+    *n = 1;
+    return XVMI_OK;
+}
+
+static const struct xf_guest_ops ops = {refresh, find,   revalidate,    parent, exe,
+                                        cmdline, cgroup, socket_cgroup, tasks};
+
+static struct xvmi_cache *cache;
+
+static struct xvmi_policy *policy_of(const char *rules)
+{
+    char text[1024];
+    struct xvmi_policy *policy;
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    snprintf(text, sizeof(text), "vm \"web\" {\n%s\n}\n", rules);
+    cr_assert_eq(xvmi_policy_parse(text, strlen(text), "p", NULL, &policy, &err), XVMI_OK, "%s",
+                 err.text);
+    return policy;
+}
+
+static uint64_t still(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static struct xvmi_filter *filter_with(const char *rules, bool dry_run, bool learn)
+{
+    struct xvmi_filter *filter;
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    struct xvmi_policy *policy = policy_of(rules);
+    if (!cache)
+        cr_assert_eq(
+            xvmi_cache_new(&(struct xvmi_cache_options){.size = sizeof(struct xvmi_cache_options),
+                                                        .memory = 1 << 20},
+                           &cache, &err),
+            XVMI_OK, "%s", err.text);
+    guest.exe = guest.exe ? guest.exe : "/usr/bin/curl";
+    guest.same = true;
+    guest.owner.kind = XVMI_OWNER_PROCESS;
+    guest.owner.n_owners = 1;
+    guest.owner.owners[0].task =
+        (struct xvmi_task){.pid = 42, .uid = 33, .start_ns = 49000000000u, .comm = "curl"};
+    guest.owner.socket.uid = 33;
+    guest.owner.socket.state = XVMI_STATE_ESTABLISHED;
+    guest.owner.token = (struct xvmi_owner_token){1, 2, 3, 4, 5, 6};
+    const struct xvmi_filter_options options = {
+        .size = sizeof(options),
+        .policy = policy,
+        .cache = cache,
+        .name = "web",
+        .number = 3,
+        .dry_run = dry_run,
+        .learn = learn,
+        .clock = still,
+    };
+    cr_assert_eq(xf_filter_new(&options, &ops, &filter, &err), XVMI_OK, "%s", err.text);
+    xvmi_policy_unref(policy);
+    return filter;
+}
+
+static struct xvmi_filter *filter_new(const char *rules)
+{
+    return filter_with(rules, false, false);
+}
+
+static struct xvmi_filter_event decide(struct xvmi_filter *filter, const struct frame *f,
+                                       uint64_t now)
+{
+    struct xvmi_filter_event event = {.size = sizeof(event)};
+    xvmi_filter_decide(filter, f->data, f->len, XVMI_FLOW_OUT, 0, now, &event);
+    return event;
+}
+
+#define S 1000000000ull
+
+Test(engine, remembers_and_looks_again)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow exe \"/usr/bin/curl\"");
+    struct frame syn = tcp4(5000, 80, 2), data = tcp4(5000, 80, 0x10);
+    struct xvmi_filter_event e = decide(filter, &syn, S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_RULE && e.rule == 1);
+    cr_expect(e.line == 3 && e.cacheable && e.decision.pid == 42 && e.owner);
+    cr_expect_eq(e.decision.token, xvmi_owner_token_number(&guest.owner.token));
+    cr_expect_eq(guest.opens, 1);
+    e = decide(filter, &data, S + 1);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_CACHED && e.rule == 1);
+    cr_expect_eq(guest.finds, 1);
+    decide(filter, &syn, S + 2); /* a new connection is never taken on trust */
+    cr_expect_eq(guest.finds, 2);
+    e = decide(filter, &data, S + 2 * S);
+    cr_expect(e.reason == XVMI_REASON_CACHED && guest.revalidations == 1 && guest.finds == 2);
+    guest.same = false; /* exec */
+    guest.exe = "/usr/bin/nmap";
+    e = decide(filter, &data, S + 4 * S);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.reason == XVMI_REASON_DEFAULT && e.line == 2);
+    cr_expect_eq(guest.finds, 3);
+    guest.same = true;
+    e = decide(filter, &data, S + 4 * S + 1);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.reason == XVMI_REASON_CACHED && e.rule == 0);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, a_token_is_not_enough_for_ever)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow exe \"/usr/bin/curl\"");
+    struct frame data = tcp4(5000, 80, 0x10);
+    for (unsigned i = 0; i <= XF_TOKEN_USES + 1; i++)
+        decide(filter, &data, (1 + 2 * i) * S);
+    cr_expect_eq(guest.revalidations, XF_TOKEN_USES);
+    cr_expect_eq(guest.finds, 2);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, what_can_change_is_decided_anew)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow comm \"curl\"");
+    struct frame data = tcp4(5000, 80, 0x10);
+    decide(filter, &data, S);
+    decide(filter, &data, 3 * S);
+    cr_expect(guest.revalidations == 0 && guest.finds == 2);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, asks_for_no_more_than_needed)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow tcp dport 80\nallow uid 33");
+    struct frame web = tcp4(5000, 80, 2), other = tcp4(5000, 81, 2);
+    cr_expect_eq(decide(filter, &web, S).verdict, XVMI_VERDICT_PASS);
+    cr_expect_eq(guest.finds, 0);
+    cr_expect_eq(decide(filter, &other, S).verdict, XVMI_VERDICT_PASS);
+    cr_expect(guest.finds == 1 && guest.full_finds == 0 && guest.exes == 0);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, reload_forgets)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow tcp");
+    struct frame data = tcp4(5000, 80, 0x10);
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    struct xvmi_policy *policy = policy_of("default deny"), *other;
+    cr_expect_eq(decide(filter, &data, S).verdict, XVMI_VERDICT_PASS);
+    cr_assert_eq(xvmi_policy_parse("vm \"db\" { default deny }", 24, "q", NULL, &other, &err),
+                 XVMI_OK);
+    cr_expect_eq(xvmi_filter_reload(filter, other, &err), XVMI_ERR_NOT_FOUND);
+    cr_expect_str_eq(err.text, "q: no vm block is for the guest 'web'");
+    cr_expect_eq(decide(filter, &data, S).reason, XVMI_REASON_CACHED);
+    cr_expect_eq(xvmi_filter_reload(filter, policy, &err), XVMI_OK);
+    struct xvmi_filter_event e = decide(filter, &data, S);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.reason == XVMI_REASON_DEFAULT);
+    xvmi_policy_unref(policy);
+    xvmi_policy_unref(other);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, unreadable_and_unknown)
+{
+    struct xvmi_filter *filter = filter_new("default allow\ndeny exe \"/usr/bin/nmap\"");
+    struct frame data = tcp4(5000, 80, 0x10);
+    guest.find_status = XVMI_ERR_CHANGED;
+    struct xvmi_filter_event e = decide(filter, &data, S);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.uncertain && e.lookup == XVMI_ERR_CHANGED);
+    guest.find_status = XVMI_OK;
+    e = decide(filter, &data, S + S / 5); /* soon tried again */
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && !e.uncertain);
+    guest.owner.kind = XVMI_OWNER_NONE;
+    guest.owner.n_owners = 0;
+    struct frame other = tcp4(5001, 80, 2);
+    e = decide(filter, &other, S);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.uncertain && e.rule == 1);
+    struct xvmi_filter_stats stats = {.size = sizeof(stats)};
+    xvmi_filter_stats(filter, &stats);
+    cr_expect(stats.frames == 3 && stats.unreadable == 1 && stats.unknown == 1 &&
+              stats.dropped == 2 && stats.passed == 1);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, what_has_no_owner)
+{
+    struct xvmi_filter *filter = filter_new("default allow");
+    struct frame f;
+    frame_ether(&f);
+    frame_put16(&f, 0x0806);
+    frame_zero(&f, 28);
+    struct xvmi_filter_event e = decide(filter, &f, S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_ARP && !e.cacheable);
+    f.data[12] = 0x99;
+    e = decide(filter, &f, S);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.reason == XVMI_REASON_OTHER);
+    f.len = 9;
+    e = decide(filter, &f, S);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.reason == XVMI_REASON_MALFORMED);
+    cr_expect_str_eq(e.malformed, "frame length");
+    xvmi_filter_free(filter);
+}
+
+Test(engine, fragments_follow)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow udp dport 53");
+    struct frame first = udp4(1000, 53, 64), later = first;
+    first.data[first.ip + 6] = 0x20;
+    later.data[later.ip + 7] = 9;
+    cr_expect_eq(decide(filter, &later, S).verdict, XVMI_VERDICT_DROP);
+    cr_expect_eq(decide(filter, &first, S).verdict, XVMI_VERDICT_PASS);
+    struct xvmi_filter_event e = decide(filter, &later, S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_FRAGMENT && e.rule == 1);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, icmp_types_are_not_remembered_by_flow)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow icmp type 8");
+    struct frame f;
+    frame_ether(&f);
+    frame_ip4(&f, 1, "10.0.0.2", "10.0.0.3");
+    frame_put(&f, "\x08\0\0\0\x12\x34\0\x01", 8);
+    frame_end(&f);
+    struct xvmi_filter_event e = decide(filter, &f, S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && !e.cacheable);
+    f.data[34] = 0; /* same flow, another type */
+    cr_expect_eq(decide(filter, &f, S).verdict, XVMI_VERDICT_DROP);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, incoming_only_when_asked)
+{
+    struct xvmi_filter *filter = filter_new("default deny");
+    struct frame f = tcp4(80, 5000, 0x10);
+    struct xvmi_filter_event e = {.size = sizeof(e)};
+    xvmi_filter_decide(filter, f.data, f.len, XVMI_FLOW_IN, 0, S, &e);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_UNFILTERED);
+    xvmi_filter_free(filter);
+    filter = filter_new("default deny\ndefault in reject");
+    xvmi_filter_decide(filter, f.data, f.len, XVMI_FLOW_IN, 0, S, &e);
+    cr_expect(e.verdict == XVMI_VERDICT_REJECT && e.reason == XVMI_REASON_DEFAULT);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, dry_run_lets_pass)
+{
+    struct xvmi_filter *filter = filter_with("default deny", true, false);
+    struct frame data = tcp4(5000, 80, 0x10);
+    struct xvmi_filter_event e = decide(filter, &data, S);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.action == XVMI_VERDICT_PASS);
+    cr_expect_eq(e.decision.verdict, XVMI_VERDICT_PASS);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, age)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow age < 2s");
+    struct frame data = tcp4(5000, 80, 0x10), other = tcp4(5001, 80, 2);
+    cr_expect_eq(decide(filter, &data, S).verdict, XVMI_VERDICT_PASS);
+    cr_expect_eq(decide(filter, &other, 3 * S).verdict, XVMI_VERDICT_DROP);
+    guest.owner.owners[0].task.start_ns = 60 * S; /* younger than all we knew */
+    cr_expect_eq(decide(filter, &other, 4 * S).verdict, XVMI_VERDICT_PASS);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, learns)
+{
+    struct xvmi_filter *filter = filter_with("default deny", false, true);
+    struct frame a = tcp4(40000, 443, 2), b = tcp4(40001, 80, 2), c = udp4(40000, 53, 1),
+                 d = tcp4(80, 50000, 0x12);
+    char *text, *want = "# Written from traffic that was seen: read it before it is used.\n"
+                        "learned\n"
+                        "vm \"web\" {\n"
+                        "    default deny log\n"
+                        "    allow exe \"/opt/a[*]\\\"b\" tcp dport { 53 }\n"
+                        "    allow exe \"/usr/bin/curl\" tcp dport { 80, 443 }\n"
+                        "    allow exe \"/usr/bin/curl\" tcp sport { 80 }\n"
+                        "    allow exe \"/usr/bin/curl\" udp dport { 53 }\n"
+                        "    # 1 packets had no owner that could be named\n"
+                        "}\n";
+    decide(filter, &a, S);
+    decide(filter, &b, S);
+    decide(filter, &c, S);
+    cr_expect_eq(decide(filter, &d, S).action, XVMI_VERDICT_PASS);
+    guest.exe = "/opt/a*\"b";
+    a = tcp4(40005, 53, 2);
+    decide(filter, &a, S);
+    guest.owner.kind = XVMI_OWNER_NONE;
+    a = tcp4(40006, 53, 2);
+    decide(filter, &a, S);
+    cr_assert_eq(xvmi_filter_learned(filter, &text), XVMI_OK);
+    cr_expect_str_eq(text, want);
+    struct xvmi_policy *policy;
+    cr_assert_eq(xvmi_policy_parse(text, strlen(text), "l", NULL, &policy, NULL), XVMI_OK);
+    cr_expect(xvmi_policy_learned(policy));
+    xvmi_policy_unref(policy);
+    free(text);
+    xvmi_filter_free(filter);
+}
+
+Test(engine, events)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nreject tcp dport 80 log");
+    struct frame data = tcp4(5000, 80, 0x10);
+    struct xvmi_filter_event e = decide(filter, &data, 77);
+    char *text;
+    memcpy(guest.owner.owners[0].task.comm, "cu\xffrl\n", 7);
+    cr_assert_eq(xvmi_filter_event_json(filter, &e, &text), XVMI_OK);
+    cr_expect_str_eq(
+        text,
+        "{\"time\":77,\"vm\":\"web\",\"flow\":{\"proto\":\"tcp\",\"direction\":\"out\",\"local\":"
+        "\"10.0.0.2\",\"lport\":5000,\"remote\":\"192.0.2.1\",\"rport\":80},\"verdict\":"
+        "\"reject\",\"action\":\"reject\",\"reason\":\"rule\",\"rule\":{\"number\":1,\"file\":"
+        "\"p\",\"line\":3,\"column\":1},\"audit\":null,\"log\":true,\"uncertain\":false,"
+        "\"cached\":false,\"owner\":{\"kind\":\"process\",\"via\":\"none/none\",\"socket_uid\":33,"
+        "\"netns\":0,\"pid\":42,\"uid\":33,\"comm\":\"cu\xef\xbf\xbdrl\\n\",\"exe\":"
+        "\"/usr/bin/curl\",\"cgroup\":\"/shop/web\",\"ancestry\":[{\"pid\":1,\"uid\":0,\"comm\":"
+        "\"init\",\"exe\":\"/sbin/init\"}],\"holders\":1,\"more\":false},\"latency_ns\":0}");
+    free(text);
+    e = decide(filter, &data, 78);
+    cr_assert_eq(xvmi_filter_event_json(filter, &e, &text), XVMI_OK);
+    cr_expect(strstr(text, "\"reason\":\"cached\"") && strstr(text, "\"owner\":null"));
+    free(text);
+    xvmi_filter_free(filter);
+}
