@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <criterion/criterion.h>
 
@@ -209,6 +211,10 @@ Test(kvm_driver, open_that_fails)
     cr_assert_eq(xvmi_driver.open("pid=99999999999", &other, &err), XVMI_ERR_INVALID);
     cr_assert_eq(xvmi_driver.open("pid=4194305", &other, &err), XVMI_ERR_NOT_FOUND);
     cr_assert_eq(xvmi_driver.open("pid=self", &other, &err), XVMI_ERR_INVALID);
+    char own[32];
+    snprintf(own, sizeof(own), "pid=%d", getpid());
+    cr_assert_eq(xvmi_driver.open(own, &other, &err), XVMI_ERR_INVALID, "%s", err.text);
+    cr_assert(strstr(err.text, ", not QEMU"), "%s", err.text);
 }
 
 /* SO_PEERCRED names the one that made the socket: here the test itself. */
