@@ -70,6 +70,10 @@ _xvmi() {
         mapfile -t COMPREPLY < <(compgen -W 'scan none' -- "$cur")
         return
         ;;
+    --to)
+        mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur")
+        return
+        ;;
     --from)
         _xvmi_uri "$cur"
         return
@@ -80,7 +84,7 @@ _xvmi() {
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
     elif [[ -z $command ]]; then
         mapfile -t COMPREPLY < <(compgen -W 'info ps ss owner profile check' -- "$cur")
-    elif [[ $command == profile ]]; then
+    elif [[ $command == profile || $command == check ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     else
