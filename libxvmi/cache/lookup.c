@@ -70,7 +70,8 @@ static void count_packet(struct xvmi_cache *cache, uint64_t slot, uint32_t bytes
     atomic_fetch_add_explicit(&cache->counters[slot].bytes, bytes, memory_order_relaxed);
 }
 
-static void answer_miss(struct xvmi_cache *cache, uint32_t group, struct xvmi_answer *answer)
+static inline void answer_miss(const struct xvmi_cache *cache, uint32_t group,
+                               struct xvmi_answer *answer)
 {
     uint32_t count = atomic_load_explicit(xc_count_of(cache, group), memory_order_acquire);
     *answer = (struct xvmi_answer){.outcome = XVMI_MISS, .stamp = xc_stamp(cache, count)};
@@ -103,11 +104,12 @@ static inline void mark(struct xc_group *group, unsigned slot)
 
 /* Everything that can be. */
 static __attribute__((noinline)) void look_closely(struct xvmi_cache *cache,
-                                                   const struct xvmi_packet *packet,
-                                                   struct xc_key key, uint32_t group, unsigned mask,
-                                                   uint64_t now, struct xvmi_answer *answer,
+                                                   const struct xvmi_packet *packet, uint32_t group,
+                                                   unsigned mask, uint64_t now,
+                                                   struct xvmi_answer *answer,
                                                    struct xvmi_cache_counts *counts)
 {
+    struct xc_key key = xc_key(&packet->flow);
     struct hot found;
     uint64_t first = (uint64_t)group * XC_WAYS;
     int in_group = find(&cache->entries[first], mask, &key, &found);
@@ -136,19 +138,29 @@ static __attribute__((noinline)) void look_closely(struct xvmi_cache *cache,
     answer->stamp = 0;
 }
 
+/* Word i of the key (struct xc_key), read where it is needed: no register has to hold it. */
+static inline uint64_t key_word(const struct xvmi_flow *flow, unsigned i)
+{
+    uint64_t word;
+    memcpy(&word, (const uint8_t *)flow + 4 + 8 * (i - 1), sizeof(word));
+    return word;
+}
+
 /* What nearly always is: one tag fits, the entry is at rest, valid, marked, not due and not
  * counted. False: it is not so, or not that simple. */
-static inline bool look_quickly(const struct xvmi_cache *cache, const struct xc_key *key,
+static inline bool look_quickly(const struct xvmi_cache *cache, const struct xvmi_flow *flow,
                                 uint32_t group, unsigned mask, uint64_t now,
                                 struct xvmi_answer *answer)
 {
     unsigned in_group = (unsigned)__builtin_ctz(mask);
     const struct xc_entry *entry = &cache->entries[(uint64_t)group * XC_WAYS + in_group];
     uint64_t w0 = atomic_load_explicit(&entry->w[0], memory_order_acquire);
-    uint64_t diff = ((w0 ^ key->w[0]) >> 32) | (w0 & 1);
+    uint64_t diff = ((w0 >> 32) ^ flow->vm) | (w0 & 1);
 #pragma GCC unroll 5
-    for (unsigned i = 1; i < 6; i++)
-        diff |= key->w[i] ^ atomic_load_explicit(&entry->w[i], memory_order_acquire);
+    for (unsigned i = 1; i < 6; i++) {
+        diff |= key_word(flow, i) ^ atomic_load_explicit(&entry->w[i], memory_order_acquire);
+        __asm__("" : "+r"(diff)); /* one word after the other, rather than all in registers */
+    }
     uint64_t w6 = atomic_load_explicit(&entry->w[6], memory_order_acquire);
     uint64_t hot = atomic_load_explicit(&entry->w[7], memory_order_acquire);
     diff |= w0 ^ atomic_load_explicit(&entry->w[0], memory_order_relaxed);
@@ -156,42 +168,28 @@ static inline bool look_quickly(const struct xvmi_cache *cache, const struct xc_
     uint64_t state = atomic_load_explicit(&cache->groups[group].state, memory_order_relaxed);
     if (diff || !(state & xc_sieve_mark(in_group)) ||
         (now >> XC_DEADLINE_UNIT) >= (hot & XC_HOT_DEADLINE) ||
-        !xc_current(cache, (uint32_t)w6, (uint32_t)(key->w[0] >> 32)))
+        !xc_current(cache, (uint32_t)w6, flow->vm))
         return false;
-    *answer = (struct xvmi_answer){.outcome = XVMI_HIT,
-                                   .verdict = (uint8_t)(hot >> XC_VERDICT_SHIFT),
-                                   .rule = (uint32_t)(w6 >> 32)};
+    answer->outcome = XVMI_HIT;
+    answer->verdict = (uint8_t)(hot >> XC_VERDICT_SHIFT);
+    answer->pad = 0;
+    answer->rule = (uint32_t)(w6 >> 32);
+    answer->stamp = 0;
     return true;
 }
 
-static inline void look(struct xvmi_cache *cache, const struct xvmi_packet *packet,
-                        const struct xc_key *key, uint32_t group, unsigned mask, uint64_t now,
-                        struct xvmi_answer *answer, struct xvmi_cache_counts *counts)
+static inline void look(struct xvmi_cache *cache, const struct xvmi_packet *packet, uint32_t group,
+                        unsigned mask, uint64_t now, struct xvmi_answer *answer,
+                        struct xvmi_cache_counts *counts)
 {
     if (!mask) {
         counts->misses++;
         answer_miss(cache, group, answer);
-    } else if (look_quickly(cache, key, group, mask, now, answer)) {
+    } else if (look_quickly(cache, &packet->flow, group, mask, now, answer)) {
         counts->hits++;
     } else {
-        look_closely(cache, packet, *key, group, mask, now, answer, counts);
+        look_closely(cache, packet, group, mask, now, answer, counts);
     }
-}
-
-static inline void look_one(struct xvmi_cache *cache, const struct xvmi_packet *packet,
-                            uint64_t now, struct xvmi_answer *answer,
-                            struct xvmi_cache_counts *counts)
-{
-    struct xc_key key = xc_key(&packet->flow);
-    uint64_t hash = xc_hash(&cache->secret, &key);
-    uint32_t group = xc_group_of(cache, hash);
-    uint16_t tag = xc_tag_of(hash);
-    if (__builtin_expect(packet->flags & XVMI_PACKET_OPENS, 0)) {
-        open_flow(cache, group, tag, &key, answer);
-        counts->misses++;
-        return;
-    }
-    look(cache, packet, &key, group, xc_match(&cache->groups[group], tag), now, answer, counts);
 }
 
 /* Three passes, so that the memory accesses of each overlap: groups, entries, answers. */
@@ -213,13 +211,13 @@ static void look_batch(struct xvmi_cache *cache, const struct xvmi_packet *packe
                 &cache->entries[(uint64_t)group * XC_WAYS + (unsigned)__builtin_ctz(mask[i])]);
     }
     for (unsigned i = 0; i < n; i++) {
-        struct xc_key key = xc_key(&packets[i].flow);
         uint32_t group = xc_group_of(cache, hash[i]);
-        if (packets[i].flags & XVMI_PACKET_OPENS) {
+        if (__builtin_expect(packets[i].flags & XVMI_PACKET_OPENS, 0)) {
+            struct xc_key key = xc_key(&packets[i].flow);
             open_flow(cache, group, xc_tag_of(hash[i]), &key, &answers[i]);
             counts->misses++;
         } else {
-            look(cache, &packets[i], &key, group, mask[i], now, &answers[i], counts);
+            look(cache, &packets[i], group, mask[i], now, &answers[i], counts);
         }
     }
 }
@@ -232,8 +230,10 @@ static void add_counts(struct xvmi_cache_counts *to, const struct xvmi_cache_cou
     to->busy += counts->busy;
 }
 
-static size_t look_all(struct xvmi_cache *cache, const struct xvmi_packet *packets, size_t n,
-                       uint64_t now, struct xvmi_answer *answers, struct xvmi_cache_counts *counts)
+static __attribute__((noinline)) size_t look_all(struct xvmi_cache *cache,
+                                                 const struct xvmi_packet *packets, size_t n,
+                                                 uint64_t now, struct xvmi_answer *answers,
+                                                 struct xvmi_cache_counts *counts)
 {
     struct xvmi_cache_counts own = {0};
     for (size_t done = 0; done < n; done += BATCH) {
@@ -249,11 +249,24 @@ size_t xvmi_cache_lookup(struct xvmi_cache *cache, const struct xvmi_packet *pac
                          uint64_t now, struct xvmi_answer *answers,
                          struct xvmi_cache_counts *counts)
 {
-    if (n != 1)
-        return look_all(cache, packets, n, now, answers, counts);
-    struct xvmi_cache_counts own = {0};
-    look_one(cache, packets, now, answers, counts ? counts : &own);
-    return answers->outcome == XVMI_HIT;
+    if (n == 1 && !(packets->flags & XVMI_PACKET_OPENS)) {
+        struct xc_key key = xc_key(&packets->flow);
+        uint64_t hash = xc_hash(&cache->secret, &key);
+        uint32_t group = xc_group_of(cache, hash);
+        unsigned mask = xc_match(&cache->groups[group], xc_tag_of(hash));
+        if (!mask) {
+            answer_miss(cache, group, answers);
+            if (counts)
+                counts->misses++;
+            return 0;
+        }
+        if (look_quickly(cache, &packets->flow, group, mask, now, answers)) {
+            if (counts)
+                counts->hits++;
+            return 1;
+        }
+    }
+    return look_all(cache, packets, n, now, answers, counts);
 }
 
 uint64_t xvmi_cache_stamp(const struct xvmi_cache *cache, const struct xvmi_flow *flow)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* DPDK's rte_hash with lock-free readers, its default hash (CRC32C), and data in the slot. */
+#include <errno.h>
 #include <sys/mman.h>
 
 #include <rte_eal.h>
@@ -13,6 +14,15 @@ struct rte_table {
     struct rte_hash *hash;
     uint64_t bytes;
 };
+
+/* EAL takes its memory from a memfd if it gets one, and there are no huge pages in that. */
+int memfd_create(const char *name, unsigned flags)
+{
+    (void)name;
+    (void)flags;
+    errno = ENOSYS;
+    return -1;
+}
 
 static int want_huge(const struct rte_memseg_list *list, void *arg)
 {
