@@ -189,7 +189,7 @@ static void open_image(const char *path)
     struct xm_mem *file;
     struct xl_kernel kernel;
     struct xl_profile_options options = {.no_cache = true, .no_vmlinux = true};
-    struct xvmi_profile *profile;
+    static struct xvmi_profile *profile; /* for as long as the program runs */
     char uri[4096];
     size_t n, n_wants;
     bool cached;
