@@ -16,7 +16,7 @@
 
 struct xf_token_kept {
     uint64_t number; /* 0: empty */
-    uint32_t uses;
+    uint32_t uses;   /* XF_TOKEN_USES: it takes a full look-up */
     struct xvmi_owner_token token;
 };
 
@@ -35,6 +35,7 @@ struct xvmi_filter {
     struct xf_token_kept tokens[XF_TOKENS];
 };
 
+uint64_t xf_monotonic(void *context);
 /* As xvmi_filter_new(), on a guest of the caller's. */
 enum xvmi_status xf_filter_new(const struct xvmi_filter_options *options,
                                const struct xf_guest_ops *ops, struct xvmi_filter **filter,

@@ -11,7 +11,10 @@ struct match {
     const struct xf_program *program;
     const struct xf_packet *packet;
     struct xf_facts *facts;
-    uint32_t holder;   /* the one that this round is about */
+    uint32_t holder;    /* the one that this round is about */
+    const char *hashed; /* the text that `hash` is of: many rules ask for the same */
+    size_t hashed_len;
+    uint64_t hash;
     bool asked_holder; /* something was asked that may differ between holders */
 };
 
@@ -42,12 +45,16 @@ static bool has_addr(const struct match *m, const struct xf_cond *cond, const ui
     return false;
 }
 
-static bool has_text(const struct match *m, const struct xf_cond *cond, const char *text,
-                     size_t len)
+static bool has_text(struct match *m, const struct xf_cond *cond, const char *text, size_t len)
 {
-    uint64_t hash = xf_text_hash(text, len);
+    if (m->hashed != text || m->hashed_len != len) {
+        m->hashed = text;
+        m->hashed_len = len;
+        m->hash = xf_text_hash(text, len);
+    }
     for (uint32_t i = 0; i < cond->n_refs; i++)
-        if (xf_set_has_text(m->policy->sets.v[m->policy->refs.v[cond->refs + i]], text, len, hash))
+        if (xf_set_has_text(m->policy->sets.v[m->policy->refs.v[cond->refs + i]], text, len,
+                            m->hash))
             return true;
     return false;
 }
@@ -120,7 +127,15 @@ static enum xf_known get_socket(struct match *m, const struct xvmi_socket **sock
     return known;
 }
 
-/* Requests and those in time-wait have no user of their own: that of the process counts. */
+/* Requests and sockets in time-wait have no user; the kernel shows the latter as FIN_WAIT2 too,
+ * then without a file (inet_timewait_sock.tw_substate). */
+static bool has_uid(const struct xvmi_socket *socket)
+{
+    return socket->state != XVMI_STATE_TIME_WAIT && socket->state != XVMI_STATE_NEW_SYN_RECV &&
+           (socket->state != XVMI_STATE_FIN_WAIT2 || socket->file);
+}
+
+/* Of the process where the socket has none. */
 static enum truth ask_uid(struct match *m, const struct xf_cond *cond)
 {
     const struct xvmi_socket *socket;
@@ -128,7 +143,7 @@ static enum truth ask_uid(struct match *m, const struct xf_cond *cond)
     enum xf_known known = get_socket(m, &socket);
     if (known != XF_KNOWN)
         return truth_of(known);
-    if (socket->state != XVMI_STATE_TIME_WAIT && socket->state != XVMI_STATE_NEW_SYN_RECV)
+    if (has_uid(socket))
         return fits(cond, has_number(m, cond, socket->uid));
     known = get_holder(m, &task);
     return known == XF_KNOWN ? fits(cond, has_number(m, cond, task->uid)) : truth_of(known);
@@ -177,8 +192,7 @@ static enum truth ask_number(struct match *m, const struct xf_cond *cond)
     return known == XF_KNOWN ? fits(cond, has_number(m, cond, age)) : truth_of(known);
 }
 
-static bool has_comm(const struct match *m, const struct xf_cond *cond,
-                     const struct xvmi_task *task)
+static bool has_comm(struct match *m, const struct xf_cond *cond, const struct xvmi_task *task)
 {
     return has_text(m, cond, task->comm, strnlen(task->comm, sizeof(task->comm)));
 }
@@ -306,7 +320,9 @@ static void decide(struct match *m, struct xf_verdict *verdict)
         uint32_t number = m->program->rules + i + 1;
         const struct xf_rule *rule = &m->policy->rules.v[number - 1];
         bool uncertain = false;
-        if (rule->in != in || !rule_fits(m, rule, &uncertain))
+        bool met = rule->in == in && rule_fits(m, rule, &uncertain);
+        verdict->uncertain |= uncertain && rule->verb != XF_AUDIT;
+        if (!met)
             continue;
         if (rule->verb == XF_AUDIT) {
             verdict->audit = verdict->audit ? verdict->audit : number;
@@ -315,7 +331,6 @@ static void decide(struct match *m, struct xf_verdict *verdict)
         verdict->verb = (enum xf_verb)rule->verb;
         verdict->rule = number;
         verdict->log = rule->log;
-        verdict->uncertain = uncertain;
         verdict->at = rule->at;
         return;
     }

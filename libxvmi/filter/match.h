@@ -46,7 +46,7 @@ struct xf_verdict {
     uint32_t rule;     /* its number; 0: the default decided */
     uint32_t audit;    /* number of the first audit rule that noted the packet; 0: none */
     bool log;
-    bool uncertain;  /* decided by what the policy says of what is not known */
+    bool uncertain;  /* had more been known, another rule might have decided */
     uint32_t holder; /* index of the owner that it was decided for */
     struct xf_at at;
 };

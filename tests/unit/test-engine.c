@@ -208,6 +208,30 @@ Test(engine, a_token_is_not_enough_for_ever)
     xvmi_filter_free(filter);
 }
 
+Test(engine, closing_connections_keep_their_verdict)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow comm \"curl\"");
+    struct frame data = tcp4(5000, 80, 0x10), syn = tcp4(5000, 80, 2);
+    guest.owner.socket.addr = guest.owner.token.sock;
+    cr_expect_eq(decide(filter, &data, S).verdict, XVMI_VERDICT_PASS);
+    guest.same = false; /* closed, the rest is sent without it */
+    guest.owner.kind = XVMI_OWNER_ORPHAN;
+    guest.owner.n_owners = 0;
+    guest.owner.socket.state = XVMI_STATE_FIN_WAIT1;
+    struct xvmi_filter_event e = decide(filter, &data, 3 * S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_CACHED && e.rule == 1 &&
+              e.line == 3 && !e.uncertain);
+    e = decide(filter, &data, 3 * S + 1);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_CACHED);
+    guest.owner.socket.addr++; /* another socket on the same flow */
+    e = decide(filter, &data, 5 * S);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.uncertain && e.rule == 0);
+    guest.owner.socket.state = XVMI_STATE_TIME_WAIT;
+    e = decide(filter, &syn, 7 * S);
+    cr_expect_eq(e.verdict, XVMI_VERDICT_DROP);
+    xvmi_filter_free(filter);
+}
+
 Test(engine, what_can_change_is_decided_anew)
 {
     struct xvmi_filter *filter = filter_new("default deny\nallow comm \"curl\"");

@@ -259,6 +259,10 @@ Test(policy_match, who_is_not_known)
     MET("uid 0", w);
     w->owner.socket.state = XVMI_STATE_TIME_WAIT;
     UNSURE("uid 0", w, "unknown");
+    w->owner.socket.state = XVMI_STATE_FIN_WAIT2; /* of a time-wait socket */
+    UNSURE("uid 0", w, "unknown");
+    w->owner.socket.file = 1;
+    MET("uid 0", w);
     w->owner.kind = XVMI_OWNER_KERNEL;
     w->owner.socket.state = XVMI_STATE_CLOSE;
     NOT_MET("exe \"/bin/x\"", w);

@@ -102,7 +102,7 @@ struct xvmi_filter_event {
     uint32_t line, column;   /* 0: not known */
     uint32_t audit;          /* number of the first audit rule that noted the frame, 0: none */
     bool log;                /* the rule or default says `log`, or an audit rule noted it */
-    bool uncertain;          /* decided by what `unknown` or `unreadable` say */
+    bool uncertain;          /* with more known of the owner, another rule might have decided */
     bool cacheable;          /* holds for all frames of the flow: `decision` may be handed to
                                 a cache of the caller's own, in the kernel say */
     const char *malformed;   /* why; a constant; NULL unless malformed */
