@@ -83,7 +83,7 @@ static void decide_anew(struct xvmi_filter *f, const struct xf_frame *frame,
                         struct xvmi_filter_event *event)
 {
     struct xf_verdict verdict;
-    xf_subject_reset(&f->subject, &frame->packet.flow, frame->opens, event->time);
+    xf_subject_reset(&f->subject, &frame->packet.flow, event->time);
     f->subject.query.deadline_ns = xf_monotonic(NULL) + f->options.max_ns;
     xf_match(f->policy, f->program, &frame->packet, &f->subject.facts, &verdict);
     event->verdict = verdict_of(verdict.verb);

@@ -212,11 +212,10 @@ static enum xf_known get_age(struct xf_facts *facts, const struct xvmi_task *tas
     return XF_KNOWN;
 }
 
-void xf_subject_reset(struct xf_subject *s, const struct xvmi_flow *flow, bool opens, uint64_t now)
+void xf_subject_reset(struct xf_subject *s, const struct xvmi_flow *flow, uint64_t now)
 {
     s->facts = (struct xf_facts){get_owner, get_task, get_text, get_age};
     s->flow = *flow;
-    s->query.opens = opens;
     s->now = now;
     s->found = s->with_processes = false;
     s->status = XVMI_OK;

@@ -56,8 +56,7 @@ struct xf_subject {
 };
 
 /* For another packet; everything fetched is forgotten. */
-void xf_subject_reset(struct xf_subject *subject, const struct xvmi_flow *flow, bool opens,
-                      uint64_t now);
+void xf_subject_reset(struct xf_subject *subject, const struct xvmi_flow *flow, uint64_t now);
 void xf_subject_fini(struct xf_subject *subject);
 
 #endif

@@ -266,6 +266,20 @@ Test(owner, the_budget_is_kept)
     cr_assert_str_eq(g.err.text, "finding the owner: the budget of reads is used up");
 }
 
+Test(owner, brief_names_the_process)
+{
+    uint64_t file;
+    connection(client, 5000, 7, &file);
+    open_guest();
+    struct xvmi_flow f = flow(6, "10.0.0.2", 5000, "10.0.0.1", 80);
+    struct xvmi_owner_query query = {.size = sizeof(query), .brief = true};
+    cr_assert_eq(xvmi_owner_find(finder, &f, &query, &owner), XVMI_OK);
+    cr_assert_eq(owner.owners[0].task.pid, 11);
+    cr_assert_eq(owner.owners[0].task.start_ns, 11000);
+    cr_assert_str_eq(owner.owners[0].task.comm, "client");
+    cr_assert_eq(owner.owners[0].task.ppid, 0);
+}
+
 Test(owner, a_flow_must_be_well_formed)
 {
     open_guest();

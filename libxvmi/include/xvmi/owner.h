@@ -115,7 +115,7 @@ struct xvmi_owner {
 struct xvmi_owner_query {
     size_t size;          /* sizeof this struct */
     bool socket_only;     /* uid, cgroup and netns lie on the socket: do not look for processes */
-    bool opens;           /* the packet opens the flow: remember nothing of older ones */
+    bool brief;           /* of the processes read only addr, pid, start_ns and comm */
     uint32_t max_reads;   /* of guest memory; 0: 1 Mi */
     uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
 };

@@ -166,12 +166,29 @@ static enum xvmi_status without_file(struct question *q, const struct xl_found *
     return XVMI_OK;
 }
 
+/* What names a process, and no more. */
+static enum xvmi_status read_name(struct xl_guest *g, uint64_t addr, struct xvmi_task *task)
+{
+    struct xw_task t;
+    struct xw_fault fault;
+    *task = (struct xvmi_task){.addr = addr};
+    if (xw_task_ids(g->space, &g->lay, addr, &t, &fault) ||
+        xw_get_bytes(g->space, &g->lay, addr, task_comm, task->comm, XVMI_COMM_MAX, &fault) ||
+        xw_get(g->space, &g->lay, addr, task_mm, &task->mm, &fault))
+        return xl_fault(g, &fault);
+    task->comm[XVMI_COMM_MAX - 1] = 0;
+    task->pid = (int32_t)t.tgid;
+    task->start_ns = t.start_ns;
+    return XVMI_OK;
+}
+
 static enum xvmi_status fill_tasks(struct question *q)
 {
     struct xl_guest *g = q->f->g;
     for (uint32_t i = 0; i < q->answer->n_owners; i++) {
         struct xvmi_task *t = &q->answer->owners[i].task, now;
-        enum xvmi_status status = xl_task_read(g, t->addr, &now);
+        enum xvmi_status status =
+            q->query.brief ? read_name(g, t->addr, &now) : xl_task_read(g, t->addr, &now);
         if (status)
             return status;
         if (now.pid != t->pid)
