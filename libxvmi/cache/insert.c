@@ -229,12 +229,18 @@ bool xc_decision_valid(const struct xvmi_cache *cache, const struct xvmi_decisio
     }
 }
 
+static bool allowed(const struct xvmi_cache *cache, const struct xvmi_flow *flow,
+                    const struct xvmi_decision *decision, uint64_t stamp)
+{
+    return xvmi_flow_valid(flow) && xc_decision_valid(cache, decision) &&
+           (uint32_t)stamp <= atomic_load_explicit(&cache->clock, memory_order_acquire);
+}
+
 enum xvmi_status xc_insert(struct xvmi_cache *cache, const struct xvmi_flow *flow,
                            const struct xvmi_decision *decision, uint64_t stamp, bool keep,
                            bool is_due)
 {
-    if (!xvmi_flow_valid(flow) || !xc_decision_valid(cache, decision) ||
-        (uint32_t)stamp > atomic_load_explicit(&cache->clock, memory_order_acquire))
+    if (!allowed(cache, flow, decision, stamp))
         return XVMI_ERR_INVALID;
     struct xc_key key = xc_key(flow);
     struct place at = locate(cache, &key);
@@ -248,6 +254,54 @@ enum xvmi_status xvmi_cache_insert(struct xvmi_cache *cache, const struct xvmi_f
                                    const struct xvmi_decision *decision, uint64_t stamp)
 {
     return xc_insert(cache, flow, decision, stamp, false, false);
+}
+
+/* Fetch the slot that a new flow will probably get. */
+static void fetch_slot(const struct place *at)
+{
+    uint64_t state = atomic_load_explicit(&at->group->state, memory_order_relaxed);
+    unsigned empty = xc_match(at->group, 0), slot;
+    if (empty) {
+        slot = (unsigned)__builtin_ctz(empty);
+    } else {
+        state = xc_sieve_advance(state);
+        slot = xc_sieve_slot(state, xc_sieve_hand(state));
+    }
+    __builtin_prefetch(&at->cache->entries[at->first + slot], 1);
+    __builtin_prefetch(&at->cache->details[at->first + slot], 1);
+}
+
+size_t xvmi_cache_insert_batch(struct xvmi_cache *cache, const struct xvmi_flow *flows,
+                               const struct xvmi_decision *decisions, const uint64_t *stamps,
+                               size_t n, enum xvmi_status *statuses)
+{
+    enum { BATCH = 16 };
+    struct place at[BATCH];
+    struct xc_key keys[BATCH];
+    size_t kept = 0;
+    for (size_t done = 0; done < n; done += BATCH) {
+        size_t m = n - done < BATCH ? n - done : BATCH;
+        for (size_t i = 0; i < m; i++) {
+            keys[i] = xc_key(&flows[done + i]);
+            at[i] = locate(cache, &keys[i]);
+            __builtin_prefetch(at[i].group, 1);
+            __builtin_prefetch(at[i].stripe, 1);
+        }
+        for (size_t i = 0; i < m; i++)
+            fetch_slot(&at[i]);
+        for (size_t i = 0; i < m; i++) {
+            size_t k = done + i;
+            statuses[k] = XVMI_ERR_INVALID;
+            if (!allowed(cache, &flows[k], &decisions[k], stamps[k]))
+                continue;
+            lock(at[i].stripe);
+            statuses[k] = insert_locked(&at[i], &keys[i], flows[k].vm, &decisions[k], stamps[k],
+                                        false, false);
+            unlock(at[i].stripe);
+            kept += !statuses[k];
+        }
+    }
+    return kept;
 }
 
 static enum xvmi_status revalidate_locked(const struct place *at, const struct xc_key *key,

@@ -410,7 +410,7 @@ static void insert_section(int argc, char **argv)
         if (round + 1 < bench_rounds())
             entrants[1].ops->destroy(entrants[1].table);
     }
-    print_head("1 M entries, inserts (ours into a full cache, each evicts)");
+    print_head("1 M entries, inserts (ours in batches into a full cache, each evicts)");
     print_row(&entrants[0]);
     print_row(&entrants[1]);
     judge("cache-insert-evict", entrants, 2, 1, 0.6);

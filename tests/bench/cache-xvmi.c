@@ -29,14 +29,21 @@ static void destroy(void *table)
 static uint32_t insert(void *table, uint32_t from, uint32_t n)
 {
     uint32_t taken = 0;
-    struct xvmi_decision decision = {.verdict = XVMI_VERDICT_PASS, .rule = 7, .token = 1};
-    struct xvmi_flow flow;
-    bench_flow(&flow, from);
-    /* A miss brings the stamp. Nothing is invalidated here: all flows have the same. */
-    uint64_t stamp = xvmi_cache_stamp(table, &flow);
-    for (uint32_t i = from; i < from + n; i++) {
-        bench_flow(&flow, i);
-        taken += !xvmi_cache_insert(table, &flow, &decision, stamp);
+    struct xvmi_decision decisions[BENCH_BATCH];
+    struct xvmi_flow flows[BENCH_BATCH];
+    uint64_t stamps[BENCH_BATCH];
+    enum xvmi_status statuses[BENCH_BATCH];
+    bench_flow(&flows[0], from);
+    for (unsigned i = 0; i < BENCH_BATCH; i++) {
+        decisions[i] = (struct xvmi_decision){.verdict = XVMI_VERDICT_PASS, .rule = 7, .token = 1};
+        /* A miss brings the stamp. Nothing is invalidated here: all flows have the same. */
+        stamps[i] = xvmi_cache_stamp(table, &flows[0]);
+    }
+    for (uint32_t done = 0; done < n; done += BENCH_BATCH) {
+        uint32_t m = n - done < BENCH_BATCH ? n - done : BENCH_BATCH;
+        for (unsigned i = 0; i < m; i++)
+            bench_flow(&flows[i], from + done + i);
+        taken += (uint32_t)xvmi_cache_insert_batch(table, flows, decisions, stamps, m, statuses);
     }
     return taken;
 }

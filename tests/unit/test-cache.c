@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What cache.h promises, one promise a test; one thread. */
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <criterion/criterion.h>
@@ -94,6 +95,35 @@ Test(cache, batches_answer_as_singles)
         if (n < N)
             cr_assert_eq(answers[n].outcome, 0xee);
     }
+    xvmi_cache_unref(cache);
+}
+
+Test(cache, inserts_in_batches)
+{
+    enum { N = 50 };
+    struct xvmi_cache *cache = small_cache();
+    struct xvmi_flow flows[N];
+    struct xvmi_decision decisions[N];
+    uint64_t stamps[N];
+    enum xvmi_status statuses[N];
+    for (uint32_t i = 0; i < N; i++) {
+        flows[i] = test_flow(1, i);
+        decisions[i] = test_decision(i + 1, i);
+        stamps[i] = xvmi_cache_stamp(cache, &flows[i]);
+    }
+    decisions[20].verdict = XVMI_VERDICT_NONE;
+    flows[49] = flows[48]; /* twice the same: the later one stays */
+    stamps[49] = stamps[48];
+    cr_assert_eq(xvmi_cache_insert_batch(cache, flows, decisions, stamps, 0, statuses), 0);
+    cr_assert_eq(xvmi_cache_insert_batch(cache, flows, decisions, stamps, N, statuses), N - 1);
+    for (uint32_t i = 0; i < N - 2; i++) {
+        cr_assert_eq(statuses[i], i == 20 ? XVMI_ERR_INVALID : XVMI_OK);
+        cr_assert_eq(test_look(cache, 1, i, 0).rule, i == 20 ? 0 : i + 1);
+    }
+    cr_assert_eq(test_look(cache, 1, 48, 0).rule, 50);
+    xvmi_cache_new_epoch(cache);
+    cr_assert_eq(xvmi_cache_insert_batch(cache, flows, decisions, stamps, N, statuses), 0);
+    cr_assert_eq(statuses[0], XVMI_ERR_CHANGED);
     xvmi_cache_unref(cache);
 }
 
@@ -426,6 +456,11 @@ Test(cache, no_memory)
     struct xvmi_error err = XVMI_ERROR_INIT;
     struct xvmi_cache_options options = {.size = sizeof(options), .memory = 512 * MIB};
     struct xvmi_cache *cache;
+    void *probe = mmap(NULL, 512 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe != MAP_FAILED) { /* qemu-user takes note of the limit, but not more */
+        munmap(probe, 512 * MIB);
+        return;
+    }
     enum xvmi_status status = xvmi_cache_new(&options, &cache, &err);
     setrlimit(RLIMIT_AS, &was);
     cr_assert_eq(status, XVMI_ERR_NO_MEMORY);

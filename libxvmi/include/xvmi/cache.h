@@ -138,6 +138,13 @@ XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_cache_insert(struct xvmi_cache *c
                                                             const struct xvmi_decision *decision,
                                                             uint64_t stamp);
 
+/* The same for `n` flows, one status each, in order; returns how many were kept. Each takes effect
+ * by itself. Several memory accesses overlap: best after a batch of look-ups. */
+XVMI_PUBLIC size_t xvmi_cache_insert_batch(struct xvmi_cache *cache, const struct xvmi_flow *flows,
+                                           const struct xvmi_decision *decisions,
+                                           const uint64_t *stamps, size_t n,
+                                           enum xvmi_status *statuses);
+
 /*
  * The sender was looked at again and is the one with `token`: the decision holds from `now`
  * on for another period. XVMI_ERR_NOT_FOUND: evicted or outdated meanwhile; XVMI_ERR_MISMATCH:
