@@ -150,7 +150,7 @@ def meson_tests(build, suite):
     for test in introspect(build, "tests"):
         if any(name.endswith(suite) for name in test["suite"]):
             yield Test(f"{suite}/{test['name']}", test["cmd"], test["timeout"] * 2,
-                       test["env"], test["workdir"] or TOP)
+                       test["env"], test["workdir"] or BUILD / build)
 
 
 def fuzz_tests():
