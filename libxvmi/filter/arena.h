@@ -29,7 +29,7 @@ static inline void *xf_arena_alloc(struct xf_arena *arena, size_t size)
     size = (size + align - 1) & ~(align - 1);
     if (size > arena->cap - arena->used) {
         size_t cap = size > chunk ? size : chunk;
-        struct xf_arena_chunk *c = calloc(1, sizeof(*c) + cap);
+        struct xf_arena_chunk *c = malloc(sizeof(*c) + cap);
         if (!c)
             return NULL;
         c->next = arena->chunks;
@@ -39,7 +39,7 @@ static inline void *xf_arena_alloc(struct xf_arena *arena, size_t size)
     }
     void *p = arena->chunks->bytes + arena->used;
     arena->used += size;
-    return p;
+    return memset(p, 0, size);
 }
 
 /* A copy with a NUL behind it. */
@@ -49,6 +49,17 @@ static inline char *xf_arena_text(struct xf_arena *arena, const char *text, size
     if (copy && len)
         memcpy(copy, text, len);
     return copy;
+}
+
+/* Forget what was allocated; the newest chunk is kept for what comes. */
+static inline void xf_arena_reset(struct xf_arena *arena)
+{
+    while (arena->chunks && arena->chunks->next) {
+        struct xf_arena_chunk *next = arena->chunks->next;
+        arena->chunks->next = next->next;
+        free(next);
+    }
+    arena->used = 0;
 }
 
 static inline void xf_arena_fini(struct xf_arena *arena)

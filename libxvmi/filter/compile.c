@@ -79,6 +79,25 @@ static void compile_values(struct xf_compiler *c, const struct xf_match *match)
         c->report->no_memory = true;
 }
 
+static void find_single(const struct xvmi_policy *policy, struct xf_cond *cond)
+{
+    if (cond->n_refs != 1)
+        return;
+    const struct xf_set *set = policy->sets.v[policy->refs.v[cond->refs]];
+    if (set->v4.n + set->v6.n + set->globs.n)
+        return;
+    if (set->numbers.n == 1 && !set->texts.n) {
+        cond->single = XF_ONE_RANGE;
+        cond->lo = set->numbers.v[0].lo;
+        cond->hi = set->numbers.v[0].hi;
+    } else if (set->texts.n == 1 && !set->numbers.n) {
+        cond->single = XF_ONE_TEXT;
+        for (size_t i = 0; i < set->texts.cap; i++)
+            if (set->texts.v[i].text)
+                cond->lo = set->texts.v[i].hash;
+    }
+}
+
 static void compile_match(struct xf_compiler *c, const struct xf_match *match)
 {
     struct xf_cond cond = {
@@ -91,6 +110,8 @@ static void compile_match(struct xf_compiler *c, const struct xf_match *match)
         xf_error(c->report, match->at, "'age' wants < or > or a range");
     compile_values(c, match);
     cond.n_refs = (uint32_t)c->policy->refs.n - cond.refs;
+    if (!c->report->errors && !c->report->no_memory)
+        find_single(c->policy, &cond);
     if (!xb_vec_push(&c->policy->conds, cond))
         c->report->no_memory = true;
 }

@@ -11,9 +11,14 @@
 #include "filter/set.h"
 #include "filter/value.h"
 
+/* Most conditions have one value: it stands here as well, where it is found without a detour. */
+enum xf_single { XF_SEVERAL, XF_ONE_RANGE, XF_ONE_TEXT };
+
 struct xf_cond {
     uint8_t field; /* enum xf_field */
     bool negate;
+    uint8_t single;        /* enum xf_single */
+    uint64_t lo, hi;       /* the range; the text's hash in `lo` */
     uint32_t refs, n_refs; /* its sets are policy->refs[refs] and on: it is met when one fits */
 };
 

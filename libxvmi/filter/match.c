@@ -15,6 +15,18 @@ struct match {
     const char *hashed; /* the text that `hash` is of: many rules ask for the same */
     size_t hashed_len;
     uint64_t hash;
+    /* What was answered about it before: many rules ask for the same. */
+    struct {
+        bool asked;
+        enum xf_known known;
+        const struct xvmi_task *task;
+    } process;
+    struct {
+        bool asked;
+        enum xf_known known;
+        const char *text;
+        size_t len;
+    } exe;
     bool asked_holder; /* something was asked that may differ between holders */
 };
 
@@ -29,6 +41,8 @@ static enum truth truth_of(enum xf_known known)
 
 static bool has_number(const struct match *m, const struct xf_cond *cond, uint64_t number)
 {
+    if (cond->single == XF_ONE_RANGE)
+        return number >= cond->lo && number <= cond->hi;
     for (uint32_t i = 0; i < cond->n_refs; i++)
         if (xf_set_has_number(m->policy->sets.v[m->policy->refs.v[cond->refs + i]], number))
             return true;
@@ -52,6 +66,8 @@ static bool has_text(struct match *m, const struct xf_cond *cond, const char *te
         m->hashed_len = len;
         m->hash = xf_text_hash(text, len);
     }
+    if (cond->single == XF_ONE_TEXT && cond->lo != m->hash)
+        return false;
     for (uint32_t i = 0; i < cond->n_refs; i++)
         if (xf_set_has_text(m->policy->sets.v[m->policy->refs.v[cond->refs + i]], text, len,
                             m->hash))
@@ -90,8 +106,7 @@ static enum truth ask_packet(const struct match *m, const struct xf_cond *cond)
 
 /* ---- the socket ---- */
 
-/* The process this round is about. */
-static enum xf_known get_holder(struct match *m, const struct xvmi_task **task)
+static enum xf_known find_holder(struct match *m, const struct xvmi_task **task)
 {
     const struct xvmi_owner *owner;
     enum xf_known known = m->facts->owner(m->facts, true, &owner);
@@ -105,6 +120,29 @@ static enum xf_known get_holder(struct match *m, const struct xvmi_task **task)
     if (m->holder == UNSEEN)
         return XF_UNREADABLE;
     return m->facts->task(m->facts, m->holder, 0, task);
+}
+
+/* The process this round is about. */
+static enum xf_known get_holder(struct match *m, const struct xvmi_task **task)
+{
+    if (!m->process.asked) {
+        m->process.known = find_holder(m, &m->process.task);
+        m->process.asked = true;
+    }
+    *task = m->process.task;
+    return m->process.known;
+}
+
+static enum xf_known get_exe(struct match *m, const char **text, size_t *len)
+{
+    if (!m->exe.asked) {
+        m->exe.known =
+            m->facts->text(m->facts, m->holder, 0, XF_ABOUT_EXE, &m->exe.text, &m->exe.len);
+        m->exe.asked = true;
+    }
+    *text = m->exe.text;
+    *len = m->exe.len;
+    return m->exe.known;
 }
 
 static enum truth ask_kind(struct match *m, const struct xf_cond *cond)
@@ -203,7 +241,9 @@ static enum truth ask_path(struct match *m, const struct xf_cond *cond, uint32_t
 {
     const char *text;
     size_t len;
-    enum xf_known known = m->facts->text(m->facts, m->holder, depth, about, &text, &len);
+    enum xf_known known = about == XF_ABOUT_EXE && !depth
+                              ? get_exe(m, &text, &len)
+                              : m->facts->text(m->facts, m->holder, depth, about, &text, &len);
     if (known == XF_ABSENT && !(task->flags & XVMI_TASK_KERNEL))
         return NOT_READ;
     return known == XF_KNOWN ? (has_text(m, cond, text, len) ? YES : NO) : truth_of(known);
@@ -311,6 +351,7 @@ static bool rule_fits(struct match *m, const struct xf_rule *rule, bool *uncerta
 /* For one holder of the socket. */
 static void decide(struct match *m, struct xf_verdict *verdict)
 {
+    m->process.asked = m->exe.asked = false;
     bool in = m->packet->flow.direction == XVMI_FLOW_IN;
     const struct xf_default *def = in ? &m->program->in : &m->program->out;
     *verdict = (struct xf_verdict){

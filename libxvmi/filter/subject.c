@@ -221,7 +221,7 @@ void xf_subject_reset(struct xf_subject *s, const struct xvmi_flow *flow, uint64
     s->status = XVMI_OK;
     s->kept = NULL;
     s->tasks = NULL;
-    xf_arena_fini(&s->arena);
+    xf_arena_reset(&s->arena);
 }
 
 void xf_subject_fini(struct xf_subject *s)

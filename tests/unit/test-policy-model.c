@@ -57,7 +57,7 @@ struct sender {
 
 static struct cond random_cond(enum about about)
 {
-    struct cond c = {.used = pick(3) == 0, .negate = pick(4) == 0, .n = 1 + pick(3)};
+    struct cond c = {.used = pick(3) == 0, .negate = pick(4) == 0, .n = pick(2) ? 1 : 1 + pick(3)};
     for (unsigned i = 0; i < c.n; i++) {
         c.v[i].lo = pick(8);
         c.v[i].hi = c.v[i].lo + (about == ABOUT_EXE ? 0 : pick(3));
