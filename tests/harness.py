@@ -109,9 +109,9 @@ class Runner:
         print(line, flush=True)
         return verdict != "FAIL"
 
-    def run(self, tests, workers=WORKERS):
+    def run(self, tests):
         """Runs those of the tests that are wanted; returns whether none failed."""
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(WORKERS) as pool:
             return all(list(pool.map(self._one, [t for t in tests if self.wants(t.name)])))
 
     def skip(self, name, why):
@@ -195,7 +195,7 @@ def guest_tests():
 
 
 def main():
-    """Everything in order: what fails early is what is cheap."""
+    """Everything, what is quick first."""
     arguments = argparse.ArgumentParser(prog="tests/run", description=__doc__,
                                         formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="no tests that boot guests")
@@ -205,22 +205,23 @@ def main():
     runner = Runner(options.pattern and options.pattern + ["build/*"])
     build = {name: runner.run([build_test(name)]) for name in BUILDS}
 
-    runner.run([Test("arrows", [TOP / "tests/arrows"], 60)])
+    tests = [Test("arrows", [TOP / "tests/arrows"], 60)]
     if build["gcc"]:
-        runner.run([Test("symbols", [TOP / "tests/symbols", BUILD / "gcc"], 60),
-                    Test("install", [TOP / "tests/install/run", BUILD / "install"], 600)])
+        tests.append(Test("symbols", [TOP / "tests/symbols", BUILD / "gcc"], 60))
+        tests.append(Test("install", [TOP / "tests/install/run", BUILD / "install"], 900))
     if build["asan"]:
-        runner.run(meson_tests("asan", "unit"))
-        runner.run(meson_tests("asan", "cli"))
+        tests += [*meson_tests("asan", "unit"), *meson_tests("asan", "cli")]
     if build["tsan"]:
-        runner.run(meson_tests("tsan", "stress"), workers=1)
+        tests += meson_tests("tsan", "stress")
     if build["fuzz"]:
-        runner.run(fuzz_tests())
-    if build["gcc"]:
-        for test in list(guest_tests()) if options.quick else []:
+        tests += fuzz_tests()
+    guests = list(guest_tests()) if build["gcc"] else []
+    if options.quick:
+        for test in guests:
             runner.skip(test.name, "--quick")
-        if not options.quick:
-            runner.run(guest_tests())
+    else:
+        tests += guests
+    runner.run(tests)
 
     counts = runner.counts
     print(f"{counts['ok']} passed, {counts['FAIL']} failed, {counts['skip']} skipped")
