@@ -44,17 +44,33 @@ def guest():
         vm("stop", name)
 
 
+def kernel_image(vmcoreinfo, loads):
+    """A program header that says where the kernel's image lies virtually: drgn begins there."""
+    facts = dict(line.split("=", 1) for line in vmcoreinfo.decode().splitlines() if "=" in line)
+    vaddr = int(facts["SYMBOL(_stext)"], 16) & ~0x1fffff
+    start = vaddr - 0xffffffff80000000 + int(facts["NUMBER(phys_base)"])
+    for offset, base, length in loads:
+        if base <= start < base + length:
+            size = min(64 << 20, base + length - start)
+            return struct.pack("<IIQQQQQQ", 1, 7, offset + start - base, vaddr, start, size, size,
+                               0)
+    raise ValueError("the kernel's image is not in the dump")
+
+
 def add_vmcoreinfo(path, paddr, size):
-    """Give a dump the note that drgn wants: headers and note go to the end of the file."""
+    """Give a dump what drgn wants: the note, and where the kernel's page tables begin. Headers and
+    note go to the end of the file."""
     with open(path, "r+b") as core:
         header = bytearray(core.read(64))
         phoff, = struct.unpack_from("<Q", header, 32)
         phnum, = struct.unpack_from("<H", header, 56)
         core.seek(phoff)
         table = [core.read(56) for _ in range(phnum)]
-        text = b""
+        text, loads = b"", []
         for entry in table:
             kind, _, offset, _, start, length = struct.unpack_from("<IIQQQQ", entry)
+            if kind == 1:
+                loads.append((offset, start, length))
             if kind == 1 and start <= paddr and paddr + size <= start + length:
                 core.seek(offset + paddr - start)
                 text = core.read(size)
@@ -67,9 +83,9 @@ def add_vmcoreinfo(path, paddr, size):
         old = [entry for entry in table if struct.unpack_from("<I", entry)[0] == 4]
         rest = [entry for entry in table if struct.unpack_from("<I", entry)[0] != 4]
         new = struct.pack("<IIQQQQQQ", 4, 4, end, 0, 0, len(note), len(note), 4)
-        core.write(b"".join([new, *old, *rest]))
+        core.write(b"".join([new, *old, kernel_image(desc, loads), *rest]))
         struct.pack_into("<Q", header, 32, end + len(note))
-        struct.pack_into("<H", header, 56, len(table) + 1)
+        struct.pack_into("<H", header, 56, len(table) + 2)
         core.seek(0)
         core.write(header)
 
