@@ -15,6 +15,8 @@
 #include "os/linux/guest.h"
 #include "os/linux/netns.h"
 
+#define XL_SOCK_COMMON_MAX 256 /* bytes; a struct sock_common has 136 */
+
 /* A namespace's hash tables. They stay where they are for as long as it lives. */
 struct xl_net_tables {
     uint64_t net;
@@ -66,6 +68,11 @@ struct xl_found {
 
 void xl_sockfind_init(struct xl_sockfind *f, struct xl_guest *g);
 void xl_sockfind_fini(struct xl_sockfind *f);
+
+/* Look at namespaces, their addresses and tables, and the secrets anew. */
+XVMI_CHECKED enum xvmi_status xl_net_tables_read(struct xl_sockfind *f);
+/* Whether what was read is of the kernel that runs now, as far as one read tells. */
+bool xl_net_tables_hold(const struct xl_sockfind *f);
 
 /* found->n is 0 when nothing explains the flow. Among several namespaces with this address the
  * one that has the socket counts; XVMI_ERR_UNSUPPORTED when more than one has. */
