@@ -134,7 +134,7 @@ static bool may_be_named(const struct search *s, const char *name, size_t len)
         return true;
     memcpy(text, name, len);
     text[len] = 0;
-    return memmem(s->dwarf.str.p, s->dwarf.str.n, text, len + 1);
+    return s->dwarf.str.n && memmem(s->dwarf.str.p, s->dwarf.str.n, text, len + 1);
 }
 
 /* Is there something that the hinted units did not have and another one could? Kernels differ in
