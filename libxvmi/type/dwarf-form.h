@@ -14,11 +14,16 @@ struct xt_cursor {
     bool bad;
 };
 
+/* Where cursors over nothing stand: nothing may be added to a null pointer, not even 0. */
+static const uint8_t xt_nothing[1];
+
 /* Over [at, end) of a section. */
 static inline struct xt_cursor xt_cursor_at(const struct xt_bytes *bytes, uint64_t at, uint64_t end)
 {
     if (end > bytes->n || at > end)
-        return (struct xt_cursor){.bad = true};
+        return (struct xt_cursor){xt_nothing, xt_nothing, true};
+    if (!bytes->p) /* a section that is not there is empty */
+        return (struct xt_cursor){xt_nothing, xt_nothing, false};
     return (struct xt_cursor){bytes->p + at, bytes->p + end, false};
 }
 
