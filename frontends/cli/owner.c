@@ -155,11 +155,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 int cmd_owner(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&guest_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {
+    struct argp guest = guest_argp;
+    guest.args_doc = NULL; /* argp would put it behind ours */
+    const struct argp_child children[] = {{&guest, 0, NULL, 0}, {0}};
+    const struct argp argp = {
         .parser = parse,
         .children = children,
-        .args_doc = "FLOW",
+        .args_doc = "URI FLOW",
         .doc = "Say who inside a guest is behind a flow, as it is seen on the wire."
                "\v"
                "FLOW is one argument: PROTOCOL LOCAL REMOTE, the guest's side first. Protocols are "
