@@ -141,6 +141,24 @@ Test(owner, all_who_hold_it_are_named_oldest_first)
     cr_assert_eq(owner.via_process, XVMI_VIA_LAST);
 }
 
+/* One gives it up, another gets it: as many references as when all holders were last known. */
+Test(owner, a_descriptor_that_changed_hands_is_noticed)
+{
+    uint64_t file, third = lw_task(&lw, 12, "third", 0, 16);
+    connection(client, 5000, 7, &file);
+    lw_put(&lw, file, file_count, 2);
+    lw_set_fd(&lw, server, 3, file);
+    open_guest();
+    ask(6, 5000, 80);
+    cr_assert_eq(owner.n_owners, 2);
+    lw_set_fd(&lw, server, 3, 0);
+    lw_set_fd(&lw, third, 9, file);
+    ask(6, 5000, 80);
+    cr_assert_eq(owner.n_owners, 2);
+    cr_assert_eq(owner.owners[0].task.pid, 11);
+    cr_assert_eq(owner.owners[1].task.pid, 12);
+}
+
 /* The file that was closed is another socket of another process a moment later. */
 Test(owner, reuse_is_noticed)
 {

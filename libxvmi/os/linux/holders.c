@@ -35,6 +35,7 @@
 struct last_entry {
     uint64_t file, task, start_ns, thread;
     int32_t pid, fd;
+    uint64_t ino;      /* of the life of the file that `searched` is about */
     uint32_t searched; /* largest count at which a search found all holders; 0: none yet */
     uint32_t used;
 };
@@ -63,7 +64,9 @@ struct search {
     struct xl_holder_list *list;
     uint32_t descriptors; /* of all holders together */
     uint32_t count;       /* the file's references */
-    bool shared;          /* somebody shares the descriptor table of a holder */
+    uint64_t ino;
+    bool threaded; /* a holder has threads: the count may be larger for a moment */
+    bool shared;   /* somebody shares the descriptor table of a holder */
 };
 
 enum xvmi_status xl_budget_check(const struct xl_guest *g, const struct xl_budget *budget)
@@ -137,12 +140,12 @@ static struct last_entry *last_slot(struct xl_holders *h, uint64_t file, uint64_
     return oldest;
 }
 
-static void remember_file(struct xl_holders *h, uint64_t file, const struct xl_holder *holder,
-                          uint32_t searched)
+static void remember_file(struct xl_holders *h, uint64_t file, uint64_t ino,
+                          const struct xl_holder *holder, uint32_t searched)
 {
     struct last_entry *e = last_slot(h, file, holder->task);
     if (e->file == file && e->task == holder->task && e->start_ns == holder->start_ns &&
-        e->searched > searched)
+        e->ino == ino && e->searched > searched)
         searched = e->searched;
     *e = (struct last_entry){.file = file,
                              .task = holder->task,
@@ -150,6 +153,7 @@ static void remember_file(struct xl_holders *h, uint64_t file, const struct xl_h
                              .thread = holder->thread,
                              .pid = holder->pid,
                              .fd = holder->fd,
+                             .ino = ino,
                              .searched = searched,
                              .used = ++h->clock};
 }
@@ -213,7 +217,7 @@ static uint32_t count_in_table(struct search *s, uint64_t table, uint32_t max_fd
             if (all && copy[i] && copy[i] != s->file) {
                 struct xl_holder other = *holder;
                 other.fd = (int32_t)(first + i);
-                remember_file(s->h, copy[i], &other, 0);
+                remember_file(s->h, copy[i], 0, &other, 0);
             }
         }
     }
@@ -222,21 +226,24 @@ static uint32_t count_in_table(struct search *s, uint64_t table, uint32_t max_fd
 
 /* Each thread counts once on the descriptor table that it uses: with more than that, another
  * process uses it, too (CLONE_FILES without CLONE_THREAD). */
-static bool shares_table(struct xl_guest *g, const struct xl_holder *holder)
+static bool shares_table(struct search *s, const struct xl_holder *holder)
 {
+    struct xl_guest *g = s->h->g;
     struct xw_fault fault;
     uint64_t files, users, signal, threads;
-    return xw_get(g->space, &g->lay, holder->thread, task_files, &files, &fault) ||
-           xw_get(g->space, &g->lay, files, files_count, &users, &fault) ||
-           xw_get(g->space, &g->lay, holder->task, task_signal, &signal, &fault) ||
-           xw_get(g->space, &g->lay, signal, signal_nr_threads, &threads, &fault) ||
-           users > threads;
+    if (xw_get(g->space, &g->lay, holder->thread, task_files, &files, &fault) ||
+        xw_get(g->space, &g->lay, files, files_count, &users, &fault) ||
+        xw_get(g->space, &g->lay, holder->task, task_signal, &signal, &fault) ||
+        xw_get(g->space, &g->lay, signal, signal_nr_threads, &threads, &fault))
+        return true;
+    s->threaded = s->threaded || threads > 1;
+    return users > threads;
 }
 
 static void add_holder(struct search *s, const struct xl_holder *holder, uint32_t descriptors)
 {
     struct xl_holder_list *list = s->list;
-    s->shared = s->shared || shares_table(s->h->g, holder);
+    s->shared = s->shared || shares_table(s, holder);
     for (uint32_t i = 0; i < list->n; i++)
         if (list->v[i].task == holder->task)
             return;
@@ -294,6 +301,7 @@ static bool try_last(struct search *s)
     struct xl_holders *h = s->h;
     struct last_entry *set = h->last + (size_t)set_of(s->file, h->last_sets) * WAYS;
     uint32_t searched = 0;
+    bool lost = false; /* a reference that this one gave up may be somebody else's now */
     for (int i = 0; i < WAYS; i++) {
         struct last_entry *e = &set[i];
         struct xl_holder holder = {e->task, e->start_ns, e->thread, e->pid, e->fd};
@@ -301,15 +309,17 @@ static bool try_last(struct search *s)
             continue;
         if (!xl_holder_holds(h->g, &holder, s->file)) {
             *e = (struct last_entry){0};
+            lost = true;
             continue;
         }
         e->used = ++h->clock;
         add_holder(s, &holder, 1);
-        if (e->searched > searched)
+        if (e->ino == s->ino && e->searched > searched)
             searched = e->searched;
     }
     s->list->via = XVMI_VIA_LAST;
-    return complete(s) || (s->list->n && s->count <= searched);
+    return complete(s) ||
+           (s->list->n && !lost && (s->threaded || s->shared) && s->count <= searched);
 }
 
 /* --- opener --- */
@@ -498,21 +508,21 @@ static enum xvmi_status search_tasks(struct search *s)
 static void remember_all(struct search *s, uint32_t searched)
 {
     for (uint32_t i = 0; i < s->list->n; i++)
-        remember_file(s->h, s->file, &s->list->v[i], searched);
+        remember_file(s->h, s->file, s->ino, &s->list->v[i], searched);
 }
 
-enum xvmi_status xl_holders_find(struct xl_holders *h, uint64_t file,
+enum xvmi_status xl_holders_find(struct xl_holders *h, uint64_t file, uint64_t ino,
                                  const struct xl_budget *budget, struct xl_holder_list *list)
 {
     *list = (struct xl_holder_list){0};
-    struct search s = {.h = h, .file = file, .budget = budget, .list = list};
+    struct search s = {.h = h, .file = file, .ino = ino, .budget = budget, .list = list};
     s.count = references(h->g, file);
     if (try_last(&s))
         return XVMI_OK;
     /* From here on descriptors are counted whole, not as they were remembered. */
     list->n = 0;
     s.descriptors = 0;
-    s.shared = false;
+    s.shared = s.threaded = false;
     if (try_opener(&s) || try_new_tasks(&s) || (!list->n && try_current(&s))) {
         remember_all(&s, 0);
         return XVMI_OK;

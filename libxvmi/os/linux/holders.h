@@ -38,9 +38,10 @@ XVMI_CHECKED enum xvmi_status xl_holders_new(struct xl_guest *g, size_t memory,
                                              struct xl_holders **holders);
 void xl_holders_free(struct xl_holders *holders);
 
-/* All processes that have `file` among their descriptors, each proven now. list->n is 0 when none
+/* `ino` tells one life of the file from the next at the same address.
+ * All processes that have `file` among their descriptors, each proven now. list->n is 0 when none
  * has. */
-XVMI_CHECKED enum xvmi_status xl_holders_find(struct xl_holders *h, uint64_t file,
+XVMI_CHECKED enum xvmi_status xl_holders_find(struct xl_holders *h, uint64_t file, uint64_t ino,
                                               const struct xl_budget *budget,
                                               struct xl_holder_list *list);
 

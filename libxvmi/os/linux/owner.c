@@ -107,7 +107,7 @@ static enum xvmi_status add_holders_of(struct question *q, const struct xvmi_soc
     struct xl_holder_list list;
     if (!s->file)
         return XVMI_OK;
-    enum xvmi_status status = xl_holders_find(q->f->holders, s->file, &q->budget, &list);
+    enum xvmi_status status = xl_holders_find(q->f->holders, s->file, s->ino, &q->budget, &list);
     if (status)
         return status;
     if (!still_holds(q->f->g, s))
