@@ -196,6 +196,39 @@ enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm)
                           xm_name(vm->mem));
 }
 
+/* --- what the hypervisor knows --- */
+
+enum xvmi_status xvmi_vm_nics(struct xvmi_vm *vm, struct xvmi_nic **nics, size_t *n)
+{
+    const struct xvmi_nic *theirs;
+    *nics = NULL;
+    enum xvmi_status status = xm_nics(vm->mem, &theirs, n, &vm->err);
+    if (status || !*n)
+        return status;
+    *nics = malloc(*n * sizeof(**nics));
+    if (!*nics)
+        return xvmi_error_set(&vm->err, XVMI_ERR_NO_MEMORY, "out of memory");
+    memcpy(*nics, theirs, *n * sizeof(**nics));
+    return XVMI_OK;
+}
+
+enum xvmi_status xvmi_vm_event_fd(struct xvmi_vm *vm, int *fd)
+{
+    return xm_event_fd(vm->mem, fd, &vm->err);
+}
+
+enum xvmi_status xvmi_vm_event(struct xvmi_vm *vm, enum xvmi_vm_event *event)
+{
+    return xm_event(vm->mem, event, &vm->err);
+}
+
+const char *xvmi_vm_event_text(enum xvmi_vm_event event)
+{
+    static const char *const names[] = {"nothing", "stopped", "resumed", "reset",
+                                        "memory",  "devices", "ended"};
+    return (unsigned)event < XVMI_VM_EVENTS ? names[event] : "?";
+}
+
 /* --- raw reads --- */
 
 static enum xvmi_status space_fault(struct xvmi_vm *vm)

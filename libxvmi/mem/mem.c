@@ -437,6 +437,35 @@ enum xvmi_status xm_vmcoreinfo(struct xm_mem *mem, void *dst, size_t size, size_
     return mem->ops.vmcoreinfo(mem->ctx, dst, size, len, err);
 }
 
+enum xvmi_status xm_nics(struct xm_mem *mem, const struct xvmi_nic **nics, size_t *n,
+                         struct xvmi_error *err)
+{
+    *nics = NULL;
+    *n = 0;
+    if (!mem->ops.nics)
+        return xvmi_error_set(err, XVMI_ERR_UNSUPPORTED,
+                              "%s: no network devices are known with this memory", mem->name);
+    return mem->ops.nics(mem->ctx, nics, n, err);
+}
+
+static enum xvmi_status no_events(const struct xm_mem *mem, struct xvmi_error *err)
+{
+    return xvmi_error_set(err, XVMI_ERR_UNSUPPORTED, "%s: nobody tells what happens to it",
+                          mem->name);
+}
+
+enum xvmi_status xm_event_fd(struct xm_mem *mem, int *fd, struct xvmi_error *err)
+{
+    *fd = -1;
+    return mem->ops.event_fd ? mem->ops.event_fd(mem->ctx, fd, err) : no_events(mem, err);
+}
+
+enum xvmi_status xm_event(struct xm_mem *mem, enum xvmi_vm_event *event, struct xvmi_error *err)
+{
+    *event = XVMI_VM_NOTHING;
+    return mem->ops.event ? mem->ops.event(mem->ctx, event, err) : no_events(mem, err);
+}
+
 enum xvmi_status xm_refresh(struct xm_mem *mem, bool *changed, struct xvmi_error *err)
 {
     *changed = false;

@@ -59,6 +59,14 @@ XVMI_CHECKED enum xvmi_status xm_regs(struct xm_mem *mem, unsigned vcpu,
 XVMI_CHECKED enum xvmi_status xm_vmcoreinfo(struct xm_mem *mem, void *dst, size_t size, size_t *len,
                                             struct xvmi_error *err);
 
+/* Network devices and life of the guest, as xvmi/mem.h has them; XVMI_ERR_UNSUPPORTED where the
+ * backend does not tell. */
+XVMI_CHECKED enum xvmi_status xm_nics(struct xm_mem *mem, const struct xvmi_nic **nics, size_t *n,
+                                      struct xvmi_error *err);
+XVMI_CHECKED enum xvmi_status xm_event_fd(struct xm_mem *mem, int *fd, struct xvmi_error *err);
+XVMI_CHECKED enum xvmi_status xm_event(struct xm_mem *mem, enum xvmi_vm_event *event,
+                                       struct xvmi_error *err);
+
 /* Look again at the guest's layout; *changed when what was known before is void: pointers from
  * xm_ptr() and xm_ranges() are dead, and every address space over this memory must be
  * invalidated (xo_invalidate()) before its next use. */

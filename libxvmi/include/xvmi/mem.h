@@ -70,6 +70,27 @@ struct xvmi_vcpu_regs {
 #define XVMI_REG_IDT_BASE       (1u << 8)
 #define XVMI_REG_LSTAR          (1u << 9)
 
+/* A network device of the guest, seen from the host: what it sends comes out of `dev`. */
+struct xvmi_nic {
+    char dev[16];   /* the host's name of it ("tap0", "vif3.0"), in the network namespace that the
+                       device was made in; "" when it is not known */
+    uint8_t mac[6]; /* the guest's own address; all zero when not known */
+    uint8_t queues; /* of the host's device; 0: not known */
+    uint8_t pad;
+};
+
+/* What happened to the guest. */
+enum xvmi_vm_event {
+    XVMI_VM_NOTHING,
+    XVMI_VM_STOPPED, /* vCPUs stand still; memory can be read */
+    XVMI_VM_RESUMED,
+    XVMI_VM_RESET,   /* starts anew, maybe with another kernel */
+    XVMI_VM_MEMORY,  /* RAM came or went (hotplug, balloon, restore): refresh() */
+    XVMI_VM_DEVICES, /* network devices came or went: nics() */
+    XVMI_VM_ENDED,   /* off, crashed, or migrated away */
+    XVMI_VM_EVENTS,  /* number of the above */
+};
+
 /*
  * What a backend can do. `size` is sizeof this struct as the backend was compiled;
  * functions marked "optional" may be NULL. `ctx` is what open() stored.
@@ -115,6 +136,17 @@ struct xvmi_mem_ops {
      * is 0. XVMI_ERR_NOT_FOUND when there is none. Guest data: do not trust it. */
     enum xvmi_status (*vmcoreinfo)(void *ctx, void *dst, size_t size, size_t *len,
                                    struct xvmi_error *err);
+
+    /* Optional: the guest's network devices, the first device first. The array belongs to the
+     * backend and stays until the next call. */
+    enum xvmi_status (*nics)(void *ctx, const struct xvmi_nic **nics, size_t *n,
+                             struct xvmi_error *err);
+
+    /* Optional, both or none. A file descriptor that polls readable while event() has something
+     * to tell, and the next thing that happened, XVMI_VM_NOTHING when nothing did; never waits.
+     * What happened before the first call of event_fd() may be forgotten. */
+    enum xvmi_status (*event_fd)(void *ctx, int *fd, struct xvmi_error *err);
+    enum xvmi_status (*event)(void *ctx, enum xvmi_vm_event *event, struct xvmi_error *err);
 };
 
 /* What a driver's open() fills in. */

@@ -97,6 +97,23 @@ XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_profile_from_vmlinux(const char *
  */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm);
 
+/* The guest's network devices as its hypervisor knows them; free(*nics). XVMI_ERR_UNSUPPORTED
+ * when whoever holds the memory does not know. */
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_nics(struct xvmi_vm *vm, struct xvmi_nic **nics,
+                                                       size_t *n);
+
+/*
+ * The guest's life, for event loops: a file descriptor of the handle's that polls readable while
+ * xvmi_vm_event() has something to tell, and what it tells: one thing a call, XVMI_VM_NOTHING when
+ * nothing waits. After RESET and MEMORY, xvmi_vm_refresh() says whether the handle is still good.
+ * XVMI_ERR_UNSUPPORTED for an image, and where the hypervisor does not tell.
+ */
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_event_fd(struct xvmi_vm *vm, int *fd);
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_event(struct xvmi_vm *vm,
+                                                        enum xvmi_vm_event *event);
+/* "stopped", "reset", ...; never NULL. */
+XVMI_PUBLIC const char *xvmi_vm_event_text(enum xvmi_vm_event event);
+
 /*
  * Raw reads. All of [addr, addr + len) or nothing; live memory can be torn between bytes
  * (aligned 8-byte reads are not). XVMI_ERR_NOT_PRESENT when an address is not mapped.
