@@ -143,6 +143,13 @@ static enum xvmi_status next_note(const uint8_t *data, size_t size, size_t *off,
     return XVMI_OK;
 }
 
+/* What a segment that is rounded up to 8 bytes ends in. */
+static bool is_padding(const uint8_t *data, size_t size)
+{
+    static const uint8_t zero[8];
+    return size < sizeof(zero) && !memcmp(data, zero, size);
+}
+
 enum xvmi_status xm_notes_read(struct xm_image *image, const uint8_t *data, size_t size,
                                struct xvmi_error *err)
 {
@@ -152,7 +159,7 @@ enum xvmi_status xm_notes_read(struct xm_image *image, const uint8_t *data, size
         return xvmi_error_set(err, XVMI_ERR_LIMIT,
                               "the image lists more notes than the file holds");
     size_t off = 0;
-    while (off < size) {
+    while (!is_padding(data + off, size - off)) {
         struct note note = {0};
         enum xvmi_status status = next_note(data, size, &off, &note, err);
         if (!status)

@@ -77,7 +77,7 @@ def add_vmcoreinfo(path, paddr, size):
         name, desc_size, _ = struct.unpack_from("<III", text)  # the page holds the note whole
         desc = text[12 + (name + 3 & ~3):][:desc_size]
         note = struct.pack("<III", 11, len(desc), 0) + b"VMCOREINFO\0\0" + desc
-        note += bytes(-len(note) % 8)
+        note += bytes(-len(note) % 4)
         end = core.seek(0, os.SEEK_END)
         core.write(note)
         old = [entry for entry in table if struct.unpack_from("<I", entry)[0] == 4]

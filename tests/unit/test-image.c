@@ -421,6 +421,14 @@ Test(notes, none)
     xm_close(mem);
 }
 
+Test(notes, padding_at_the_end)
+{
+    struct image notes = {0};
+    image_note(&notes, "VMCOREINFO", 0, "12345678", 8);
+    image_fill(&notes, 0, 7);
+    xm_close(opened_with(&notes));
+}
+
 Test(notes, cut_off)
 {
     struct image notes = {0};
