@@ -114,6 +114,12 @@ static bool flow_of(const struct xvmi_socket *s, struct xvmi_flow *flow)
     return memcmp(s->local, any, 16) != 0;
 }
 
+static bool is_loopback(const struct xvmi_flow *flow)
+{
+    static const uint8_t v6[16] = {[15] = 1};
+    return flow->family == 2 ? flow->local[0] == 127 : !memcmp(flow->local, v6, 16);
+}
+
 /* Sockets of a SO_REUSEPORT group: one flow, any of them. */
 static bool same_tuple(const struct xvmi_socket *a, const struct xvmi_socket *b)
 {
@@ -150,6 +156,12 @@ static int compare(void)
         asked++;
         bool this_one = owner.socket.addr == sockets[i].addr;
         bool same = this_one || same_tuple(&owner.socket, &sockets[i]);
+        /* All namespaces have the loopback device's address, and such a flow leaves none of them.
+         */
+        if (is_loopback(&flow) && owner.n_owners && owner.socket.netns != sockets[i].netns)
+            same = owner.socket.lport == sockets[i].lport;
+        if (same && !this_one)
+            continue;
         if (this_one && wants) /* else it may be the listener's */
             same = owner.n_owners == wants;
         for (size_t k = 0; k < wants && same; k++)

@@ -319,13 +319,33 @@ void lw_set_cred(struct lw *lw, uint64_t file, uint64_t task)
     lw_put(lw, file, file_cred, lw_get(lw, task + lw->lay.task_cred.off));
 }
 
-void lw_add_address(struct lw *lw, uint32_t addr)
+void lw_add_device(struct lw *lw, uint64_t net, uint32_t addr, const uint8_t mac[6], bool hardware)
 {
-    uint64_t dev = lw_alloc(lw, 128), in_dev = lw_alloc(lw, 64), ifa = lw_alloc(lw, 64);
+    uint64_t dev = lw_alloc(lw, 128), in_dev = lw_alloc(lw, 64), ifa = lw_alloc(lw, 64), own = 0;
+    memcpy(&own, mac, 6);
     lw_put(lw, ifa, in_addr_local, addr);
     lw_put(lw, in_dev, in_dev_addrs, ifa);
     lw_put(lw, dev, dev_ip, in_dev);
-    list_add_tail(lw, lw->sym.sym_init_net + lw->lay.net_devices.off, dev + lw->lay.dev_list.off);
+    lw_put(lw, dev, dev_mac, lw_alloc(lw, 64));
+    lw_set(lw, lw_get(lw, dev + lw->lay.dev_mac.off), own);
+    lw_put(lw, dev, dev_parent, hardware ? dev : 0);
+    list_add_tail(lw, net + lw->lay.net_devices.off, dev + lw->lay.dev_list.off);
+}
+
+void lw_add_address(struct lw *lw, uint32_t addr)
+{
+    lw_add_device(lw, lw->sym.sym_init_net, addr, (const uint8_t[6]){2, 0, 0, 0, 0, 1}, true);
+}
+
+uint64_t lw_net(struct lw *lw, uint32_t inum)
+{
+    uint64_t net = lw_alloc(lw, 256), devices = net + lw->lay.net_devices.off;
+    lw_put(lw, net, net_inum, inum);
+    lw_put(lw, net, net_hash_mix, HASH_MIX);
+    lw_set(lw, devices, devices);
+    lw_set(lw, devices + 8, devices);
+    list_add_tail(lw, lw->sym.sym_net_namespace_list, net + lw->lay.net_list.off);
+    return net;
 }
 
 uint64_t lw_ehash(struct lw *lw, unsigned bucket)
@@ -373,16 +393,10 @@ void lw_init(struct lw *lw, size_t size)
     lw->used = 4096; /* nothing lies at the very start */
     make_layout(&lw->lay);
 
-    uint64_t net = lw->sym.sym_init_net = lw_alloc(lw, 256);
-    uint64_t devices = net + lw->lay.net_devices.off;
     uint64_t list = lw->sym.sym_net_namespace_list = lw_alloc(lw, 64);
-    lw_put(lw, net, net_inum, 4026531840u);
-    lw_put(lw, net, net_hash_mix, HASH_MIX);
-    lw_set(lw, devices, devices);
-    lw_set(lw, devices + 8, devices);
     lw_set(lw, list, list);
     lw_set(lw, list + 8, list);
-    list_add_tail(lw, list, net + lw->lay.net_list.off);
+    lw->sym.sym_init_net = lw_net(lw, 4026531840u);
 
     uint64_t init = make_task(lw, 0, "swapper/0", 0), node = init + lw->lay.task_tasks.off;
     lw->sym.sym_init_task = init;

@@ -9,6 +9,7 @@
  * Memory is one direct map: GVA = LW_BASE + offset into the block.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,10 @@ void lw_chain(struct lw *lw, uint64_t head, uint64_t sock);
 void lw_set_cred(struct lw *lw, uint64_t file, uint64_t task);
 /* Give init_net a device with an IPv4 address. */
 void lw_add_address(struct lw *lw, uint32_t addr);
+/* Another network namespace; lw_put(lw, sock, skc_net, ...) moves a socket there. */
+uint64_t lw_net(struct lw *lw, uint32_t inum);
+/* A device with this address in a namespace; `hardware`: one that leads out of the guest. */
+void lw_add_device(struct lw *lw, uint64_t net, uint32_t addr, const uint8_t mac[6], bool hardware);
 /* Put a TCP connection where the kernel's hash of it says. */
 void lw_hash(struct lw *lw, uint64_t sock);
 /* The same of a UDP socket: hash and hash2. */

@@ -111,6 +111,52 @@ Test(owner, an_address_the_guest_does_not_have_is_nobody)
     cr_assert_eq(owner.kind, XVMI_OWNER_NONE);
 }
 
+/* Two namespaces with one address and one flow: the first with the hardware unless said. */
+static const uint8_t mac_0[6] = {2, 0, 0, 0, 0, 1}, mac_1[6] = {2, 0, 0, 0, 0, 2};
+
+static enum xvmi_status ask_two(bool hardware_0, bool hardware_1, const uint8_t *mac)
+{
+    uint64_t file, other = lw_net(&lw, 7);
+    lw_add_device(&lw, lw.sym.sym_init_net, ip("10.1.0.1"), mac_0, hardware_0);
+    lw_add_device(&lw, other, ip("10.1.0.1"), mac_1, hardware_1);
+    for (int i = 0; i < 2; i++) {
+        uint64_t sock = lw_socket(&lw, 2, XVMI_STATE_CLOSE, ip("10.1.0.1"), 53, 0, 0,
+                                  900u + (unsigned)i, &file);
+        if (i)
+            lw_put(&lw, sock, skc_net, other);
+        lw_hash_udp(&lw, sock);
+        lw_set_cred(&lw, file, i ? client : server);
+        lw_set_fd(&lw, i ? client : server, 3, file);
+    }
+    open_guest();
+    struct xvmi_owner_query query = {.size = sizeof(query)};
+    if (mac)
+        memcpy(query.mac, mac, 6);
+    struct xvmi_flow f = flow(17, "10.1.0.1", 53, "10.1.0.9", 9);
+    return xvmi_owner_find(finder, &f, &query, &owner);
+}
+
+Test(owner, one_flow_in_two_namespaces_is_that_of_the_hardware)
+{
+    lw.sym.sym_init_net = lw_net(&lw, 4); /* without that of the set-up */
+    cr_assert_eq(ask_two(false, true, NULL), XVMI_OK, "%s", g.err.text);
+    cr_assert_eq(owner.owners[0].task.pid, 11);
+    cr_assert_eq(owner.socket.netns, 7);
+}
+
+Test(owner, one_flow_in_two_namespaces_is_that_of_the_mac_address)
+{
+    cr_assert_eq(ask_two(true, false, mac_1), XVMI_OK, "%s", g.err.text);
+    cr_assert_eq(owner.owners[0].task.pid, 11);
+    cr_assert_eq(owner.socket.netns, 7);
+}
+
+Test(owner, one_flow_in_two_namespaces_that_nothing_tells_apart)
+{
+    cr_assert_eq(ask_two(true, true, NULL), XVMI_ERR_UNSUPPORTED);
+    cr_assert(strstr(g.err.text, "have this address and this flow"), "%s", g.err.text);
+}
+
 Test(owner, a_descriptor_that_was_passed_on_is_searched_for)
 {
     uint64_t file;

@@ -118,6 +118,8 @@ struct xvmi_owner_query {
     bool brief;           /* of the processes read only addr, pid, start_ns and comm */
     uint32_t max_reads;   /* of guest memory; 0: 1 Mi */
     uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
+    uint8_t mac[6];       /* source address of the frame: tells network namespaces apart that
+                             have the same IP address; all zero: not known */
 };
 
 /*

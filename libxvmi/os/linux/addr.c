@@ -89,6 +89,31 @@ static enum xvmi_status list_net(struct xl_guest *g, const struct xl_net *net, u
     return xvmi_error_set(g->err, XVMI_ERR_LIMIT, "more than %u devices", MAX_DEVICES);
 }
 
+static bool is_device(struct xl_guest *g, uint64_t dev, const uint8_t *mac)
+{
+    struct xw_fault fault;
+    uint64_t at;
+    uint8_t own[6];
+    if (!mac)
+        return !xw_get(g->space, &g->lay, dev, dev_parent, &at, &fault) && at;
+    return !xw_get(g->space, &g->lay, dev, dev_mac, &at, &fault) && at &&
+           !xo_read(g->space, at, own, sizeof(own)) && !memcmp(own, mac, sizeof(own));
+}
+
+bool xl_net_has_device(struct xl_guest *g, uint64_t net, const uint8_t *mac)
+{
+    uint64_t head = net + g->lay.net_devices.off, node;
+    if (xo_read_u64(g->space, head, &node))
+        return false;
+    for (uint32_t i = 0; i < MAX_DEVICES && node != head && xw_is_pointer(node); i++) {
+        if (is_device(g, node - g->lay.dev_list.off, mac))
+            return true;
+        if (xo_read_u64(g->space, node, &node))
+            return false;
+    }
+    return false;
+}
+
 static int compare(const struct xl_addr *x, uint8_t family, const uint8_t addr[16])
 {
     return x->family != family ? x->family - family : memcmp(x->addr, addr, 16);

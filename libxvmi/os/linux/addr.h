@@ -30,4 +30,8 @@ XVMI_CHECKED enum xvmi_status xl_addr_list(struct xl_guest *g, const struct xl_n
 const struct xl_addr *xl_addr_find(const struct xl_addr_list *addrs, uint8_t family,
                                    const uint8_t addr[16], size_t *n);
 
+/* Has this namespace a device with this MAC address (6 bytes), or, for NULL, one that is hardware,
+ * by which the guest reaches the world? What cannot be read counts as no. */
+bool xl_net_has_device(struct xl_guest *g, uint64_t net, const uint8_t *mac);
+
 #endif

@@ -241,12 +241,18 @@ static enum xvmi_status find_owners(struct question *q, const struct xl_found *f
     return status ? status : make_token(q);
 }
 
+static const uint8_t *known_mac(const struct xvmi_owner_query *query)
+{
+    static const uint8_t none[6];
+    return memcmp(query->mac, none, sizeof(none)) ? query->mac : NULL;
+}
+
 static enum xvmi_status find_once(struct question *q)
 {
     struct xl_found found;
     struct xvmi_owner *a = q->answer;
     memset(a, 0, sizeof(*a));
-    enum xvmi_status status = xl_sockfind(&q->f->sockets, q->flow, &found);
+    enum xvmi_status status = xl_sockfind(&q->f->sockets, q->flow, known_mac(&q->query), &found);
     if (status || !found.n)
         return status;
     a->via_socket = found.via;

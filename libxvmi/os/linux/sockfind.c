@@ -463,9 +463,23 @@ static enum xvmi_status find_in_net(struct xl_sockfind *f, const struct xvmi_flo
 
 /* --- namespaces --- */
 
+/* Two namespaces explain the flow. The one it came from has the device whose MAC address the frame
+ * has, if that is known; else the one with the hardware. -1: `a`, 1: `b`, 0: it cannot be told. */
+static int tell_apart(const struct xl_sockfind *f, const uint8_t *mac, uint32_t a, uint32_t b)
+{
+    const uint8_t *by[] = {mac, NULL};
+    for (int i = mac ? 0 : 1; i < 2; i++) {
+        bool in_a = xl_net_has_device(f->g, f->tables[a].net, by[i]);
+        bool in_b = xl_net_has_device(f->g, f->tables[b].net, by[i]);
+        if (in_a != in_b)
+            return in_a ? -1 : 1;
+    }
+    return 0;
+}
+
 /* In the namespaces that have the local address. */
 static enum xvmi_status find_in_nets(struct xl_sockfind *f, const struct xvmi_flow *flow,
-                                     bool last_resort, struct xl_found *found)
+                                     const uint8_t *mac, bool last_resort, struct xl_found *found)
 {
     size_t n;
     const struct xl_addr *has = xl_addr_find(&f->addrs, flow->family, flow->local, &n);
@@ -477,12 +491,13 @@ static enum xvmi_status find_in_nets(struct xl_sockfind *f, const struct xvmi_fl
             return status;
         if (!here.n)
             continue;
-        if (found->n)
+        int which = found->n ? tell_apart(f, mac, found->net, here.net) : 1;
+        if (!which)
             return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED,
-                                  "two network namespaces have this address and this flow");
-        *found = here;
-        if (has[i].net == 0) /* where the guest's own devices are, unless somebody moved them */
-            break;
+                                  "network namespaces %u and %u have this address and this flow",
+                                  f->nets.v[found->net].inum, f->nets.v[here.net].inum);
+        if (which > 0)
+            *found = here;
     }
     return XVMI_OK;
 }
@@ -501,7 +516,7 @@ static enum xvmi_status find_translated(struct xl_sockfind *f, const struct xvmi
         if (status == XVMI_ERR_NOT_FOUND)
             continue;
         if (!status)
-            status = find_in_nets(f, &inside, false, found);
+            status = find_in_nets(f, &inside, NULL, false, found);
         if (status)
             return status;
         if (found->n) {
@@ -514,7 +529,7 @@ static enum xvmi_status find_translated(struct xl_sockfind *f, const struct xvmi
 }
 
 enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow,
-                             struct xl_found *found)
+                             const uint8_t *mac, struct xl_found *found)
 {
     enum xvmi_status status = XVMI_OK;
     size_t n;
@@ -523,17 +538,17 @@ enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow
     if (fresh)
         status = xl_net_tables_read(f);
     if (!status)
-        status = find_in_nets(f, flow, false, found);
+        status = find_in_nets(f, flow, mac, false, found);
     /* Addresses and namespaces may have changed since we looked. */
     if (!status && !found->n && !fresh) {
         status = xl_net_tables_read(f);
         if (!status)
-            status = find_in_nets(f, flow, false, found);
+            status = find_in_nets(f, flow, mac, false, found);
     }
     if (!status && !found->n)
         status = find_translated(f, flow, found);
     if (!status && !found->n)
-        status = find_in_nets(f, flow, true, found);
+        status = find_in_nets(f, flow, mac, true, found);
     return status;
 }
 

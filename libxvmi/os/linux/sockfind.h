@@ -75,9 +75,10 @@ XVMI_CHECKED enum xvmi_status xl_net_tables_read(struct xl_sockfind *f);
 bool xl_net_tables_hold(const struct xl_sockfind *f);
 
 /* found->n is 0 when nothing explains the flow. Among several namespaces with this address the
- * one that has the socket counts; XVMI_ERR_UNSUPPORTED when more than one has. */
+ * one that has the socket counts; when more than one has, that with a device of this MAC address
+ * (NULL: not known), then that with the guest's hardware; XVMI_ERR_UNSUPPORTED when neither tells. */
 XVMI_CHECKED enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow,
-                                          struct xl_found *found);
+                                          const uint8_t *mac, struct xl_found *found);
 
 /* Listening sockets for the local side of a flow in namespace `net`. */
 XVMI_CHECKED enum xvmi_status xl_sockfind_listener(struct xl_sockfind *f, uint32_t net,
