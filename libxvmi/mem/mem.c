@@ -174,6 +174,11 @@ bool xm_live(const struct xm_mem *mem)
     return mem->live;
 }
 
+bool xm_copies(const struct xm_mem *mem)
+{
+    return mem->live && mem->cache;
+}
+
 unsigned xm_vcpus(const struct xm_mem *mem)
 {
     return mem->vcpus;

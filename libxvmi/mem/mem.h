@@ -26,6 +26,7 @@ const struct xvmi_mem_range *xm_ranges(const struct xm_mem *mem, size_t *n);
 const struct xvmi_mem_range *xm_range_of(struct xm_mem *mem, uint64_t gpa); /* NULL: no RAM */
 uint64_t xm_total(const struct xm_mem *mem);                                /* bytes of RAM */
 bool xm_live(const struct xm_mem *mem);
+bool xm_copies(const struct xm_mem *mem); /* live, and read page by page instead of being mapped */
 unsigned xm_vcpus(const struct xm_mem *mem);
 const char *xm_name(const struct xm_mem *mem);
 

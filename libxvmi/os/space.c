@@ -173,6 +173,33 @@ const void *xo_ptr(struct xo_space *space, uint64_t gva, size_t len)
     return xm_ptr(space->mem, gpa, len, NULL);
 }
 
+/* Where gva lies if that is known without reading page tables. */
+static bool known_gpa(struct xo_space *space, uint64_t gva, uint64_t *gpa)
+{
+    *gpa = gva - space->direct_base;
+    return *gpa < space->direct_size || (space->tlb && xx_tlb_gpa(space->tlb, gva, gpa));
+}
+
+void xo_expect(struct xo_space *space, const uint64_t *gva, size_t n)
+{
+    struct xvmi_mem_read far[XO_EXPECT_MAX];
+    uint8_t byte;
+    size_t n_far = 0;
+    for (size_t i = 0; i < n && i < XO_EXPECT_MAX; i++) {
+        const void *host = NULL;
+        uint64_t gpa;
+        if (!xo_hot(space, gva[i], &host) && known_gpa(space, gva[i], &gpa)) {
+            host = xm_ptr(space->mem, gpa, 1, NULL);
+            if (!host)
+                far[n_far++] = (struct xvmi_mem_read){.gpa = gpa, .dst = &byte, .len = 1};
+        }
+        if (host)
+            __builtin_prefetch(host);
+    }
+    if (n_far > 1) /* one alone is read when it is needed */
+        (void)!xm_read_batch(space->mem, far, n_far, NULL);
+}
+
 void xo_invalidate(struct xo_space *space)
 {
     space->near = (struct xo_window){0};

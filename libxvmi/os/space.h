@@ -115,6 +115,11 @@ enum xvmi_status xo_translate(struct xo_space *space, uint64_t gva, uint64_t *gp
 /* `len` bytes at gva as a pointer when they are mapped and contiguous, else NULL (no fault set). */
 const void *xo_ptr(struct xo_space *space, uint64_t gva, size_t len);
 
+/* These addresses are going to be read: bring them near, together. Hints: those that it is not
+ * cheap to say where they lie are left out, and nothing fails. At most XO_EXPECT_MAX. */
+#define XO_EXPECT_MAX 64
+void xo_expect(struct xo_space *space, const uint64_t *gva, size_t n);
+
 /* Forget translations and cached pages: a new look at a live guest. Due also on every space over
  * a memory whose xm_refresh() said "changed". */
 void xo_invalidate(struct xo_space *space);

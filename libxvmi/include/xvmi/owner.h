@@ -108,7 +108,7 @@ struct xvmi_owner {
     uint32_t n_owners; /* oldest first */
     uint32_t reads;    /* of guest memory, for this answer */
     uint64_t ns;       /* time taken */
-    struct xvmi_flow_owner owners[XVMI_OWNERS_MAX];
+    struct xvmi_flow_owner owners[XVMI_OWNERS_MAX]; /* those from n_owners on are not written */
 };
 
 /* What a question may cost and what it asks for; zero everything, then set `size`. */

@@ -191,8 +191,9 @@ bool xl_holder_holds(struct xl_guest *g, const struct xl_holder *holder, uint64_
     struct xw_fault fault;
     uint64_t files, seen, tgid;
     return holder->fd >= 0 && is_process(g, holder) &&
-           !xw_get(g->space, &g->lay, holder->thread, task_tgid, &tgid, &fault) &&
-           (int32_t)tgid == holder->pid &&
+           (holder->thread == holder->task ||
+            (!xw_get(g->space, &g->lay, holder->thread, task_tgid, &tgid, &fault) &&
+             (int32_t)tgid == holder->pid)) &&
            !xw_get(g->space, &g->lay, holder->thread, task_files, &files, &fault) && files &&
            !xw_fd_file(g->space, &g->lay, files, (uint32_t)holder->fd, &seen, &fault) &&
            seen == file;

@@ -10,15 +10,19 @@
 #include "os/linux/socket.h"
 #include "os/linux/sockfind.h"
 #include "os/linux/task.h"
+#include "os/linux/trail.h"
 
 #define DEFAULT_READS (1u << 20)
 #define DEFAULT_INDEX (16u << 20)
 #define SOCK_DEAD     1u /* bit 0 of sk_flags: enum sock_flags, include/net/sock.h */
 
+#define MAX_CONFIRM (2 * XVMI_OWNERS_MAX) /* sockets of one answer, listeners included */
+
 struct xvmi_finder {
     struct xl_guest *g;
     struct xl_sockfind sockets;
     struct xl_holders *holders;
+    struct xl_trails *trails;
 };
 
 static uint64_t now_ns(void)
@@ -40,10 +44,12 @@ enum xvmi_status xl_finder_new(struct xl_guest *g, const struct xvmi_finder_opti
         return xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "out of memory");
     f->g = g;
     xl_sockfind_init(&f->sockets, g);
-    enum xvmi_status status =
-        xl_holders_new(g, all.index_memory ? all.index_memory : DEFAULT_INDEX, &f->holders);
+    const size_t memory = all.index_memory ? all.index_memory : DEFAULT_INDEX;
+    enum xvmi_status status = xl_holders_new(g, memory / 4 * 3, &f->holders);
+    if (!status)
+        status = xl_trails_new(g, memory / 4, &f->trails);
     if (status) {
-        free(f);
+        xvmi_finder_free(f);
         return status;
     }
     *out = f;
@@ -56,6 +62,7 @@ void xvmi_finder_free(struct xvmi_finder *f)
         return;
     xl_sockfind_fini(&f->sockets);
     xl_holders_free(f->holders);
+    xl_trails_free(f->trails);
     free(f);
 }
 
@@ -68,16 +75,53 @@ struct question {
     struct xvmi_owner_query query;
     struct xl_budget budget;
     struct xvmi_owner *answer;
+    uint64_t trail;
+    struct xl_found found;
+    uint32_t n_confirm; /* sockets with files, to look at once more at the end */
+    struct {
+        uint64_t sock, file, ino;
+        int32_t index; /* in `found`; -1: a listener behind it */
+    } confirm[MAX_CONFIRM];
 };
 
-/* The file is still that of the socket: what was found through it is the socket's. */
-static bool still_holds(struct xl_guest *g, const struct xvmi_socket *s)
+static bool has_file(struct xl_guest *g, uint64_t sock, uint64_t file, uint64_t ino)
 {
     struct xw_fault fault;
-    uint64_t socket, file, ino;
-    return !xw_get(g->space, &g->lay, s->addr, sock_socket, &socket, &fault) && socket &&
-           !xw_get(g->space, &g->lay, socket, socket_file, &file, &fault) && file == s->file &&
-           !xl_socket_ino(g, socket, &ino, &fault) && ino == s->ino;
+    uint64_t socket, seen_file, seen_ino;
+    return !xw_get(g->space, &g->lay, sock, sock_socket, &socket, &fault) && socket &&
+           !xw_get(g->space, &g->lay, socket, socket_file, &seen_file, &fault) &&
+           seen_file == file && !xl_socket_ino(g, socket, &seen_ino, &fault) && seen_ino == ino;
+}
+
+/*
+ * The sockets are still those that explain the flow, and the files still theirs. A socket keeps its
+ * file and inode number for life, so all that was read in between is of this life, and whoever held
+ * the file held the socket. Memory that is copied page by page is looked at anew for that, or the
+ * copy would confirm itself.
+ */
+static enum xvmi_status confirm(struct question *q)
+{
+    struct xl_guest *g = q->f->g;
+    if (q->n_confirm && xm_copies(g->space->mem)) {
+        xm_invalidate(g->space->mem);
+        xl_trails_near_socket(q->f->trails, q->trail);
+    }
+    for (uint32_t i = 0; i < q->n_confirm; i++) {
+        const int32_t index = q->confirm[i].index;
+        if (!has_file(g, q->confirm[i].sock, q->confirm[i].file, q->confirm[i].ino) ||
+            (index >= 0 && !xl_sockfind_still(&q->f->sockets, &q->found, (uint32_t)index)))
+            return xvmi_error_set(g->err, XVMI_ERR_CHANGED, "the socket was closed");
+    }
+    return XVMI_OK;
+}
+
+static void confirm_later(struct question *q, const struct xvmi_socket *s, int32_t index)
+{
+    /* Both kinds of sockets together are bounded: this never overflows. */
+    q->confirm[q->n_confirm].sock = s->addr;
+    q->confirm[q->n_confirm].file = s->file;
+    q->confirm[q->n_confirm].ino = s->ino;
+    q->confirm[q->n_confirm++].index = index;
 }
 
 static void add_owners(struct xvmi_owner *answer, const struct xl_holder_list *list)
@@ -105,18 +149,13 @@ static void add_owners(struct xvmi_owner *answer, const struct xl_holder_list *l
 static enum xvmi_status add_holders_of(struct question *q, const struct xvmi_socket *s)
 {
     struct xl_holder_list list;
-    if (!s->file)
-        return XVMI_OK;
     enum xvmi_status status = xl_holders_find(q->f->holders, s->file, s->ino, &q->budget, &list);
-    if (status)
-        return status;
-    if (!still_holds(q->f->g, s))
-        return xvmi_error_set(q->f->g->err, XVMI_ERR_CHANGED, "the socket was closed");
-    add_owners(q->answer, &list);
-    return XVMI_OK;
+    if (!status)
+        add_owners(q->answer, &list);
+    return status;
 }
 
-static enum xvmi_status read_found(struct question *q, uint64_t sock, enum xvmi_socket_kind kind,
+static enum xvmi_status read_twice(struct question *q, uint64_t sock, enum xvmi_socket_kind kind,
                                    struct xvmi_socket *s)
 {
     bool gone;
@@ -126,23 +165,38 @@ static enum xvmi_status read_found(struct question *q, uint64_t sock, enum xvmi_
     return status;
 }
 
-/* A connection that is not accepted yet belongs to those who listen. */
-static enum xvmi_status add_listeners(struct question *q, const struct xl_found *behind)
+/* What was found first, second, ... A socket with a file is confirmed at the end: one reading is
+ * enough. */
+static enum xvmi_status read_found(struct question *q, uint32_t i, struct xvmi_socket *s)
 {
-    const struct xvmi_flow *flow = behind->translated ? &behind->inside : q->flow;
+    const struct xl_found *found = &q->found;
+    enum xvmi_status status =
+        xl_socket_read_once(q->f->g, &q->f->sockets.nets, found->sock[i], found->kind, s);
+    if (status || !s->file)
+        return read_twice(q, found->sock[i], found->kind, s);
+    confirm_later(q, s, (int32_t)i);
+    return XVMI_OK;
+}
+
+/* A connection that is not accepted yet belongs to those who listen. */
+static enum xvmi_status add_listeners(struct question *q)
+{
+    const struct xvmi_flow *flow = q->found.translated ? &q->found.inside : q->flow;
     struct xl_found found;
-    enum xvmi_status status = xl_sockfind_listener(&q->f->sockets, behind->net, flow, &found);
+    enum xvmi_status status = xl_sockfind_listener(&q->f->sockets, q->found.net, flow, &found);
     for (uint32_t i = 0; i < found.n && !status; i++) {
         struct xvmi_socket s;
-        status = read_found(q, found.sock[i], found.kind, &s);
-        if (!status)
+        status = read_twice(q, found.sock[i], found.kind, &s);
+        if (!status && s.file) {
+            confirm_later(q, &s, -1);
             status = add_holders_of(q, &s);
+        }
     }
     return status;
 }
 
 /* What a socket without a file is. */
-static enum xvmi_status without_file(struct question *q, const struct xl_found *found)
+static enum xvmi_status without_file(struct question *q)
 {
     struct xl_guest *g = q->f->g;
     const struct xvmi_socket *s = &q->answer->socket;
@@ -150,7 +204,7 @@ static enum xvmi_status without_file(struct question *q, const struct xl_found *
     uint64_t socket, flags;
     q->answer->kind = XVMI_OWNER_ORPHAN;
     if (s->state == XVMI_STATE_NEW_SYN_RECV)
-        return add_listeners(q, found);
+        return add_listeners(q);
     /* A time-wait socket is no full one, even when it waits in FIN_WAIT2: it has no cgroup, no
      * uid, and ends before sk_socket. */
     if (s->kind == XVMI_SOCKET_TCP &&
@@ -162,7 +216,7 @@ static enum xvmi_status without_file(struct question *q, const struct xl_found *
     if (socket)
         q->answer->kind = XVMI_OWNER_KERNEL; /* sock_create_kern(): a socket without a file */
     else if (s->kind == XVMI_SOCKET_TCP && !(flags & SOCK_DEAD))
-        return add_listeners(q, found);
+        return add_listeners(q);
     return XVMI_OK;
 }
 
@@ -222,23 +276,26 @@ static enum xvmi_status make_token(struct question *q)
     return read_exe(q->f->g, &a->owners[0].task, &a->token.exe);
 }
 
-static enum xvmi_status find_owners(struct question *q, const struct xl_found *found)
+static enum xvmi_status find_owners(struct question *q)
 {
-    enum xvmi_status status = XVMI_OK;
-    for (uint32_t i = 0; i < found->n && !status; i++) {
-        struct xvmi_socket other, *s = i ? &other : &q->answer->socket;
-        if (i)
-            status = read_found(q, found->sock[i], found->kind, s);
-        if (!status && s->file)
-            status = add_holders_of(q, s);
-        else if (!status && !i)
-            status = without_file(q, found);
+    struct xvmi_owner *a = q->answer;
+    enum xvmi_status status = a->socket.file ? add_holders_of(q, &a->socket) : without_file(q);
+    for (uint32_t i = 1; i < q->found.n && !status; i++) {
+        struct xvmi_socket other;
+        status = read_found(q, i, &other);
+        if (!status && other.file)
+            status = add_holders_of(q, &other);
     }
-    if (!status && q->answer->n_owners)
-        q->answer->kind = XVMI_OWNER_PROCESS;
+    if (!status && a->n_owners)
+        a->kind = XVMI_OWNER_PROCESS;
     if (!status)
         status = fill_tasks(q);
-    return status ? status : make_token(q);
+    if (!status)
+        status = make_token(q);
+    if (!status)
+        xl_trails_learn(q->f->trails, q->trail, q->found.bucket, a->socket.addr, a->token.thread,
+                        a->token.fd);
+    return status;
 }
 
 static const uint8_t *known_mac(const struct xvmi_owner_query *query)
@@ -249,32 +306,38 @@ static const uint8_t *known_mac(const struct xvmi_owner_query *query)
 
 static enum xvmi_status find_once(struct question *q)
 {
-    struct xl_found found;
+    const struct xl_found *found = &q->found;
     struct xvmi_owner *a = q->answer;
-    memset(a, 0, sizeof(*a));
-    enum xvmi_status status = xl_sockfind(&q->f->sockets, q->flow, known_mac(&q->query), &found);
-    if (status || !found.n)
+    memset(a, 0, offsetof(struct xvmi_owner, owners));
+    q->n_confirm = 0;
+    enum xvmi_status status = xl_sockfind(&q->f->sockets, q->flow, known_mac(&q->query), &q->found);
+    if (status || !found->n)
         return status;
-    a->via_socket = found.via;
-    a->more = found.more;
-    a->translated = found.translated;
+    a->via_socket = found->via;
+    a->more = found->more;
+    a->translated = found->translated;
     a->kind = XVMI_OWNER_ORPHAN;
-    status = read_found(q, found.sock[0], found.kind, &a->socket);
-    if (status)
-        return status;
-    if (!q->query.socket_only)
-        return find_owners(q, &found);
-    a->token = (struct xvmi_owner_token){
-        .sock = a->socket.addr, .ino = a->socket.ino, .file = a->socket.file, .fd = -1};
-    if (a->socket.file)
-        a->kind = XVMI_OWNER_PROCESS;
-    return XVMI_OK;
+    status = read_found(q, 0, &a->socket);
+    if (!status && q->query.socket_only) {
+        a->token = (struct xvmi_owner_token){
+            .sock = a->socket.addr, .ino = a->socket.ino, .file = a->socket.file, .fd = -1};
+        if (a->socket.file)
+            a->kind = XVMI_OWNER_PROCESS;
+    } else if (!status) {
+        status = find_owners(q);
+    }
+    return status ? status : confirm(q);
 }
 
 enum xvmi_status xvmi_owner_find(struct xvmi_finder *f, const struct xvmi_flow *flow,
                                  const struct xvmi_owner_query *query, struct xvmi_owner *answer)
 {
-    struct question q = {.f = f, .flow = flow, .answer = answer};
+    struct question q;
+    q.f = f;
+    q.flow = flow;
+    q.answer = answer;
+    q.query = (struct xvmi_owner_query){0};
+    q.trail = xl_trail_key(flow);
     const uint64_t began = now_ns(), reads = f->g->space->reads;
     if (query)
         memcpy(&q.query, query, query->size < sizeof(q.query) ? query->size : sizeof(q.query));
@@ -285,6 +348,7 @@ enum xvmi_status xvmi_owner_find(struct xvmi_finder *f, const struct xvmi_flow *
         .deadline = q.query.deadline_ns};
     enum xvmi_status status = XVMI_ERR_CHANGED;
     xm_invalidate(f->g->space->mem); /* what is read now is how it is now */
+    xl_trails_near(f->trails, q.trail);
     for (int i = 0; i < XL_RETRIES && status; i++) {
         if (i)
             xo_invalidate(f->g->space);
@@ -303,10 +367,9 @@ enum xvmi_status xvmi_owner_revalidate(struct xvmi_finder *f, const struct xvmi_
     struct xl_guest *g = f->g;
     struct xw_fault fault;
     struct xw_task t;
-    struct xvmi_socket s = {.addr = token->sock, .ino = token->ino, .file = token->file};
     uint64_t mm = 0, exe = 0;
     xm_invalidate(g->space->mem);
-    bool same = token->file && still_holds(g, &s);
+    bool same = token->file && has_file(g, token->sock, token->file, token->ino);
     if (same && token->task) {
         same = !xw_task_ids(g->space, &g->lay, token->task, &t, &fault) &&
                t.start_ns == token->start_ns &&

@@ -20,6 +20,11 @@ XVMI_CHECKED enum xvmi_status xl_socket_read(struct xl_guest *g, const struct xl
                                              uint64_t addr, enum xvmi_socket_kind kind,
                                              struct xvmi_socket *out, bool *gone);
 
+/* One reading: worth nothing until somebody looks again and finds the same socket there. */
+XVMI_CHECKED enum xvmi_status xl_socket_read_once(struct xl_guest *g, const struct xl_net_vec *nets,
+                                                  uint64_t addr, enum xvmi_socket_kind kind,
+                                                  struct xvmi_socket *out);
+
 /* Inode number of a struct socket's inode: it lies behind the socket in struct socket_alloc. */
 static inline int xl_socket_ino(struct xl_guest *g, uint64_t socket, uint64_t *ino,
                                 struct xw_fault *fault)

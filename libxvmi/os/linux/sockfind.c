@@ -26,22 +26,13 @@
 #define IPPROTO_UDPLITE_ 136
 #define IPPROTO_RAW_     255
 
-/* A flow and what a socket is compared with, in one namespace. */
-struct query {
-    const struct xvmi_flow *flow;
-    const struct xl_net_tables *t;
-    uint32_t local[4], remote[4];
-    uint16_t lport; /* what skc_num must be */
-    uint32_t hash;  /* TCP: what skc_hash must be */
-};
-
 /* The common part of a socket, read at once. */
-struct common {
+struct xl_common {
     uint64_t addr;
     uint8_t raw[XL_SOCK_COMMON_MAX];
 };
 
-static uint64_t field(const struct common *c, struct xw_field f)
+static uint64_t field(const struct xl_common *c, struct xw_field f)
 {
     uint64_t v = 0;
     if (!f.size || f.size > 8 || f.off > sizeof(c->raw) - f.size)
@@ -50,18 +41,18 @@ static uint64_t field(const struct common *c, struct xw_field f)
     return f.bits ? v >> f.shift & ((1u << f.bits) - 1) : v;
 }
 
-static bool same_bytes(const struct common *c, struct xw_field f, const void *bytes, size_t len)
+static bool same_bytes(const struct xl_common *c, struct xw_field f, const void *bytes, size_t len)
 {
     return f.size >= len && f.off <= sizeof(c->raw) - len && !memcmp(c->raw + f.off, bytes, len);
 }
 
-static bool all_zero(const struct common *c, struct xw_field f, size_t len)
+static bool all_zero(const struct xl_common *c, struct xw_field f, size_t len)
 {
     static const uint8_t zero[16];
     return same_bytes(c, f, zero, len);
 }
 
-static bool is_mapped(const struct common *c, struct xw_field f)
+static bool is_mapped(const struct xl_common *c, struct xw_field f)
 {
     static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
     return same_bytes(c, f, prefix, 12);
@@ -71,7 +62,8 @@ static bool is_mapped(const struct common *c, struct xw_field f)
 
 /* How well a local address fits: 2 the same, 1 any, 0 not. Sockets of the other family count for
  * IPv4 when they take it (no IPV6_V6ONLY), as they are filed with the IPv4 address as well. */
-static int match_local(const struct xw_layout *lay, const struct query *q, const struct common *c)
+static int match_local(const struct xw_layout *lay, const struct xl_query *q,
+                       const struct xl_common *c)
 {
     bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
     if (q->flow->family == XW_AF_INET6) {
@@ -90,7 +82,8 @@ static int match_local(const struct xw_layout *lay, const struct query *q, const
 }
 
 /* The same of the remote address. */
-static int match_remote(const struct xw_layout *lay, const struct query *q, const struct common *c)
+static int match_remote(const struct xw_layout *lay, const struct xl_query *q,
+                        const struct xl_common *c)
 {
     bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
     if (q->flow->family == XW_AF_INET6) {
@@ -107,14 +100,14 @@ static int match_remote(const struct xw_layout *lay, const struct query *q, cons
     return same_bytes(c, lay->skc_daddr, q->remote, 4) ? 2 : 0;
 }
 
-static bool match_net_and_port(const struct xw_layout *lay, const struct query *q,
-                               const struct common *c)
+static bool match_net_and_port(const struct xw_layout *lay, const struct xl_query *q,
+                               const struct xl_common *c)
 {
     return field(c, lay->skc_net) == q->t->net && field(c, lay->skc_num) == q->lport;
 }
 
-static int score_established(const struct xw_layout *lay, const struct query *q,
-                             const struct common *c)
+static int score_established(const struct xw_layout *lay, const struct xl_query *q,
+                             const struct xl_common *c)
 {
     uint16_t rport = __builtin_bswap16(q->flow->rport);
     return field(c, lay->skc_hash) == q->hash && match_net_and_port(lay, q, c) &&
@@ -122,8 +115,8 @@ static int score_established(const struct xw_layout *lay, const struct query *q,
            match_remote(lay, q, c) == 2;
 }
 
-static int score_listener(const struct xw_layout *lay, const struct query *q,
-                          const struct common *c)
+static int score_listener(const struct xw_layout *lay, const struct xl_query *q,
+                          const struct xl_common *c)
 {
     int local = match_local(lay, q, c);
     if (!local || !match_net_and_port(lay, q, c) || field(c, lay->skc_state) != XVMI_STATE_LISTEN)
@@ -133,7 +126,8 @@ static int score_listener(const struct xw_layout *lay, const struct query *q,
 }
 
 /* compute_score() of UDP. */
-static int score_udp(const struct xw_layout *lay, const struct query *q, const struct common *c)
+static int score_udp(const struct xw_layout *lay, const struct xl_query *q,
+                     const struct xl_common *c)
 {
     int local = match_local(lay, q, c), remote = match_remote(lay, q, c);
     uint64_t dport = field(c, lay->skc_dport);
@@ -146,36 +140,40 @@ static int score_udp(const struct xw_layout *lay, const struct query *q, const s
 }
 
 /* Raw and ping sockets: skc_num is the protocol or the id, any address or this one. */
-static int score_raw(const struct xw_layout *lay, const struct query *q, const struct common *c)
+static int score_raw(const struct xw_layout *lay, const struct xl_query *q,
+                     const struct xl_common *c)
 {
     return field(c, lay->skc_family) == q->flow->family && match_net_and_port(lay, q, c) &&
            match_local(lay, q, c) && match_remote(lay, q, c);
 }
 
-static int score_packet(const struct xw_layout *lay, const struct query *q, const struct common *c)
+static int score_packet(const struct xw_layout *lay, const struct xl_query *q,
+                        const struct xl_common *c)
 {
     return field(c, lay->skc_net) == q->t->net;
 }
 
 /* --- following a chain --- */
 
-typedef int score_fn(const struct xw_layout *lay, const struct query *q, const struct common *c);
-
 struct chain {
     uint64_t head;
     struct xw_field node; /* which of its nodes the sockets hang by */
     uint64_t marker;      /* the value that ends it; 0: NULL */
     bool nulls;
-    score_fn *score;
+    xl_score_fn *score;
 };
 
-static void keep_best(struct xl_found *found, uint64_t sock, int score)
+static void keep_best(struct xl_found *found, const struct chain *chain, const struct xl_query *q,
+                      uint64_t sock, int score)
 {
     if (score < found->score || score == 0)
         return;
     if (score > found->score)
         found->n = found->more = 0;
     found->score = score;
+    found->score_fn = chain->score;
+    found->bucket = chain->head;
+    found->query = *q;
     if (found->n < XVMI_OWNERS_MAX)
         found->sock[found->n++] = sock;
     else
@@ -183,9 +181,9 @@ static void keep_best(struct xl_found *found, uint64_t sock, int score)
 }
 
 static enum xvmi_status follow_once(struct xl_guest *g, const struct chain *chain,
-                                    const struct query *q, struct xl_found *found)
+                                    const struct xl_query *q, struct xl_found *found)
 {
-    struct common c;
+    struct xl_common c;
     uint64_t link = chain->head, node;
     size_t len = g->lay.size_sock_common;
     if (xo_read_u64(g->space, link, &node))
@@ -205,15 +203,15 @@ static enum xvmi_status follow_once(struct xl_guest *g, const struct chain *chai
         memcpy(&back, c.raw + chain->node.off + 8, 8);
         if (back != link)
             return xvmi_error_set(g->err, XVMI_ERR_CHANGED, "changed while looking");
-        keep_best(found, c.addr, chain->score(&g->lay, q, &c));
+        keep_best(found, chain, q, c.addr, chain->score(&g->lay, q, &c));
         link = node;
         node = next;
     }
     return xvmi_error_set(g->err, XVMI_ERR_LIMIT, "a chain of more than %d sockets", MAX_CHAIN);
 }
 
-static enum xvmi_status follow(struct xl_guest *g, const struct chain *chain, const struct query *q,
-                               struct xl_found *found)
+static enum xvmi_status follow(struct xl_guest *g, const struct chain *chain,
+                               const struct xl_query *q, struct xl_found *found)
 {
     const struct xl_found before = *found;
     enum xvmi_status status = XVMI_OK;
@@ -235,7 +233,8 @@ static uint64_t nulls_marker(uint32_t slot)
 }
 
 /* The hash of a connection by one of the ways that kernels compute it. */
-static uint32_t tcp_hash(const struct xl_sockfind *f, const struct query *q, struct xl_hash_way way)
+static uint32_t tcp_hash(const struct xl_sockfind *f, const struct xl_query *q,
+                         struct xl_hash_way way)
 {
     const uint16_t rport = __builtin_bswap16(q->flow->rport);
     const uint16_t inside = way.port == XL_PORT_INSIDE ? q->lport : 0;
@@ -251,7 +250,7 @@ static uint32_t tcp_hash(const struct xl_sockfind *f, const struct query *q, str
     return way.port == XL_PORT_ADDED ? hash + q->lport : hash;
 }
 
-static enum xvmi_status follow_established(struct xl_sockfind *f, struct query *q,
+static enum xvmi_status follow_established(struct xl_sockfind *f, struct xl_query *q,
                                            struct xl_hash_way way, struct xl_found *found)
 {
     const struct xw_layout *lay = &f->g->lay;
@@ -268,7 +267,7 @@ static enum xvmi_status follow_established(struct xl_sockfind *f, struct query *
 }
 
 /* The way that worked before, or all there are until one does. */
-static enum xvmi_status find_established(struct xl_sockfind *f, struct query *q,
+static enum xvmi_status find_established(struct xl_sockfind *f, struct xl_query *q,
                                          struct xl_found *found)
 {
     bool v6 = q->flow->family == XW_AF_INET6;
@@ -292,7 +291,7 @@ static enum xvmi_status find_established(struct xl_sockfind *f, struct query *q,
     return status;
 }
 
-static enum xvmi_status follow_listeners(struct xl_sockfind *f, struct query *q, uint32_t hash,
+static enum xvmi_status follow_listeners(struct xl_sockfind *f, struct xl_query *q, uint32_t hash,
                                          struct xl_found *found)
 {
     const struct xw_layout *lay = &f->g->lay;
@@ -305,7 +304,7 @@ static enum xvmi_status follow_listeners(struct xl_sockfind *f, struct query *q,
     return follow(f->g, &chain, q, found);
 }
 
-static enum xvmi_status find_listener(struct xl_sockfind *f, struct query *q,
+static enum xvmi_status find_listener(struct xl_sockfind *f, struct xl_query *q,
                                       struct xl_found *found)
 {
     found->via = XVMI_VIA_LISTEN;
@@ -323,7 +322,7 @@ static enum xvmi_status find_listener(struct xl_sockfind *f, struct query *q,
     return follow_listeners(f, q, xw_portaddr4_hash(0, q->lport, mix), found);
 }
 
-static enum xvmi_status follow_udp2(struct xl_sockfind *f, struct query *q, uint32_t hash,
+static enum xvmi_status follow_udp2(struct xl_sockfind *f, struct xl_query *q, uint32_t hash,
                                     struct xl_found *found)
 {
     const struct xw_layout *lay = &f->g->lay;
@@ -338,7 +337,7 @@ static enum xvmi_status follow_udp2(struct xl_sockfind *f, struct query *q, uint
     return follow(f->g, &chain, q, found);
 }
 
-static enum xvmi_status find_udp(struct xl_sockfind *f, struct query *q, struct xl_found *found)
+static enum xvmi_status find_udp(struct xl_sockfind *f, struct xl_query *q, struct xl_found *found)
 {
     uint32_t mix = q->t->hash_mix;
     bool v6 = q->flow->family == XW_AF_INET6;
@@ -366,7 +365,7 @@ static enum xvmi_status find_udp(struct xl_sockfind *f, struct query *q, struct 
 
 /* Raw sockets hash by protocol alone before 6.1, mixed with the namespace since; the layout does
  * not tell which, so both chains are looked at. */
-static enum xvmi_status find_raw(struct xl_sockfind *f, struct query *q, uint16_t num,
+static enum xvmi_status find_raw(struct xl_sockfind *f, struct xl_query *q, uint16_t num,
                                  struct xl_found *found)
 {
     const struct xw_layout *lay = &f->g->lay;
@@ -388,7 +387,7 @@ static enum xvmi_status find_raw(struct xl_sockfind *f, struct query *q, uint16_
     return status;
 }
 
-static enum xvmi_status find_ping(struct xl_sockfind *f, struct query *q, struct xl_found *found)
+static enum xvmi_status find_ping(struct xl_sockfind *f, struct xl_query *q, struct xl_found *found)
 {
     const struct xw_layout *lay = &f->g->lay;
     if (!f->g->sym.sym_ping_table || !xw_has(lay->ping_hash))
@@ -404,7 +403,8 @@ static enum xvmi_status find_ping(struct xl_sockfind *f, struct query *q, struct
     return follow(f->g, &chain, q, found);
 }
 
-static enum xvmi_status find_packet(struct xl_sockfind *f, struct query *q, struct xl_found *found)
+static enum xvmi_status find_packet(struct xl_sockfind *f, struct xl_query *q,
+                                    struct xl_found *found)
 {
     if (!xw_has(f->g->lay.net_packet))
         return XVMI_OK;
@@ -417,7 +417,7 @@ static enum xvmi_status find_packet(struct xl_sockfind *f, struct query *q, stru
 }
 
 /* Sockets of the flow's own protocol. */
-static enum xvmi_status find_own(struct xl_sockfind *f, struct query *q, struct xl_found *found)
+static enum xvmi_status find_own(struct xl_sockfind *f, struct xl_query *q, struct xl_found *found)
 {
     switch (q->flow->proto) {
     case IPPROTO_TCP_: {
@@ -445,7 +445,7 @@ static enum xvmi_status find_own(struct xl_sockfind *f, struct query *q, struct 
 static enum xvmi_status find_in_net(struct xl_sockfind *f, const struct xvmi_flow *flow,
                                     uint32_t net, bool last_resort, struct xl_found *found)
 {
-    struct query q = {.flow = flow, .t = &f->tables[net], .lport = flow->lport};
+    struct xl_query q = {.flow = flow, .t = &f->tables[net], .lport = flow->lport};
     memcpy(q.local, flow->local, 16);
     memcpy(q.remote, flow->remote, 16);
     *found = (struct xl_found){.net = net};
@@ -532,9 +532,7 @@ enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow
                              const uint8_t *mac, struct xl_found *found)
 {
     enum xvmi_status status = XVMI_OK;
-    size_t n;
-    (void)xl_addr_find(&f->addrs, flow->family, flow->local, &n);
-    bool fresh = !n || !xl_net_tables_hold(f);
+    const bool fresh = !xl_net_tables_hold(f);
     if (fresh)
         status = xl_net_tables_read(f);
     if (!status)
@@ -552,10 +550,18 @@ enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow
     return status;
 }
 
+bool xl_sockfind_still(const struct xl_sockfind *f, const struct xl_found *found, uint32_t i)
+{
+    struct xl_common c;
+    c.addr = found->sock[i];
+    return !xo_read(f->g->space, c.addr, c.raw, f->g->lay.size_sock_common) &&
+           found->score_fn(&f->g->lay, &found->query, &c) == found->score;
+}
+
 enum xvmi_status xl_sockfind_listener(struct xl_sockfind *f, uint32_t net,
                                       const struct xvmi_flow *flow, struct xl_found *found)
 {
-    struct query q = {.flow = flow, .t = &f->tables[net], .lport = flow->lport};
+    struct xl_query q = {.flow = flow, .t = &f->tables[net], .lport = flow->lport};
     memcpy(q.local, flow->local, 16);
     memcpy(q.remote, flow->remote, 16);
     *found = (struct xl_found){.net = net};

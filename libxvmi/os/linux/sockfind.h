@@ -53,16 +53,33 @@ struct xl_sockfind {
     struct xl_conntrack conntrack;
 };
 
+/* A flow and what a socket is compared with, in one namespace. */
+struct xl_query {
+    const struct xvmi_flow *flow;
+    const struct xl_net_tables *t;
+    uint32_t local[4], remote[4];
+    uint16_t lport; /* what skc_num must be */
+    uint32_t hash;  /* TCP: what skc_hash must be */
+};
+
+/* What a socket, by its common part, is to a flow. 0: nothing; more: a better explanation. */
+struct xl_common;
+typedef int xl_score_fn(const struct xw_layout *lay, const struct xl_query *q,
+                        const struct xl_common *c);
+
 /* Sockets that explain a flow equally well; usually one. */
 struct xl_found {
     enum xvmi_via_socket via;
     enum xvmi_socket_kind kind;
     int score;
+    xl_score_fn *score_fn;
+    struct xl_query query; /* by which it was found */
     uint32_t n;
     bool more;
     bool translated; /* found behind NAT: by `inside`, not by the flow itself */
     struct xvmi_flow inside;
-    uint32_t net; /* index */
+    uint32_t net;    /* index */
+    uint64_t bucket; /* head of the chain that the first was found in */
     uint64_t sock[XVMI_OWNERS_MAX];
 };
 
@@ -76,9 +93,13 @@ bool xl_net_tables_hold(const struct xl_sockfind *f);
 
 /* found->n is 0 when nothing explains the flow. Among several namespaces with this address the
  * one that has the socket counts; when more than one has, that with a device of this MAC address
- * (NULL: not known), then that with the guest's hardware; XVMI_ERR_UNSUPPORTED when neither tells. */
+ * (NULL: not known), then that with the guest's hardware; XVMI_ERR_UNSUPPORTED when neither tells.
+ */
 XVMI_CHECKED enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow,
                                           const uint8_t *mac, struct xl_found *found);
+
+/* Is found->sock[i] still the socket that was found? One read. */
+bool xl_sockfind_still(const struct xl_sockfind *f, const struct xl_found *found, uint32_t i);
 
 /* Listening sockets for the local side of a flow in namespace `net`. */
 XVMI_CHECKED enum xvmi_status xl_sockfind_listener(struct xl_sockfind *f, uint32_t net,

@@ -144,6 +144,17 @@ static bool family_fits(const struct xvmi_socket *s)
     return s->family == XW_AF_INET || s->family == XW_AF_INET6;
 }
 
+enum xvmi_status xl_socket_read_once(struct xl_guest *g, const struct xl_net_vec *nets,
+                                     uint64_t addr, enum xvmi_socket_kind kind,
+                                     struct xvmi_socket *out)
+{
+    struct xw_fault fault;
+    if (read_socket(g, nets, addr, kind, out, &fault))
+        return xl_fault(g, &fault);
+    return family_fits(out) ? XVMI_OK
+                            : xvmi_error_set(g->err, XVMI_ERR_CHANGED, "family %u", out->family);
+}
+
 enum xvmi_status xl_socket_read(struct xl_guest *g, const struct xl_net_vec *nets, uint64_t addr,
                                 enum xvmi_socket_kind kind, struct xvmi_socket *out, bool *gone)
 {
