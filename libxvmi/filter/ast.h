@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "filter/arena.h"
+#include "base/arena.h"
 
 enum xf_field {
 #define XF_FIELD(id, key, words, class, needs) XF_##id,
@@ -107,7 +107,7 @@ struct xf_block {
 };
 
 struct xf_ast {
-    struct xf_arena arena;
+    struct xb_arena arena;
     bool learned; /* says of itself that it was written by learning */
     struct xf_names names;
     struct xf_block *first, *last;

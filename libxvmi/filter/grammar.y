@@ -147,7 +147,7 @@ any: WORD | VM | SET | FILES | DEFAULT | LEARNED | LOG | IN | OUT | PARENT | VER
 
 static struct xf_line *line_new(struct xf_reader *reader, struct xf_at at, unsigned verb)
 {
-    struct xf_line *line = xf_arena_alloc(&reader->ast->arena, sizeof(*line));
+    struct xf_line *line = xb_arena_alloc(&reader->ast->arena, sizeof(*line));
     if (line) {
         line->verb = (enum xf_verb)verb;
         line->at = at;
@@ -158,7 +158,7 @@ static struct xf_line *line_new(struct xf_reader *reader, struct xf_at at, unsig
 static struct xf_match *match_new(struct xf_reader *reader, struct xf_at at, unsigned field,
                                   enum xf_op op, struct xf_values values)
 {
-    struct xf_match *match = xf_arena_alloc(&reader->ast->arena, sizeof(*match));
+    struct xf_match *match = xb_arena_alloc(&reader->ast->arena, sizeof(*match));
     if (match) {
         match->field = (enum xf_field)field;
         match->op = op;

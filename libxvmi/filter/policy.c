@@ -21,7 +21,7 @@ static void policy_free(struct xvmi_policy *policy)
     free(policy->conds.v);
     free(policy->rules.v);
     free(policy->programs.v);
-    xf_arena_fini(&policy->ast.arena);
+    xb_arena_fini(&policy->ast.arena);
     free(policy->file);
     free(policy);
 }

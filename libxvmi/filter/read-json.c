@@ -47,7 +47,7 @@ static void *need(struct json_reader *r, void *p)
     return p;
 }
 
-#define NEW(r, type) ((type *)need(r, xf_arena_alloc(&(r)->ast->arena, sizeof(type))))
+#define NEW(r, type) ((type *)need(r, xb_arena_alloc(&(r)->ast->arena, sizeof(type))))
 
 /* NULL after a complaint. */
 static const char *string_of(struct json_reader *r, const struct path *path, const json_t *json)
@@ -65,7 +65,7 @@ static const char *keep_string(struct json_reader *r, const struct path *path, c
     const char *text = string_of(r, path, json);
     if (text && !xf_printable(text, strlen(text)))
         complain(r, path, "control characters cannot stand here");
-    return text ? need(r, xf_arena_text(&r->ast->arena, text, strlen(text))) : NULL;
+    return text ? need(r, xb_arena_text(&r->ast->arena, text, strlen(text))) : NULL;
 }
 
 static bool bool_of(struct json_reader *r, const struct path *path, const json_t *json)
@@ -131,7 +131,7 @@ static void read_sets(struct json_reader *r, const struct path *path, json_t *js
     {
         const struct path at = {.up = path, .key = key};
         struct xf_named *set = NEW(r, struct xf_named);
-        if (!set || !(set->name = need(r, xf_arena_text(&r->ast->arena, key, strlen(key)))))
+        if (!set || !(set->name = need(r, xb_arena_text(&r->ast->arena, key, strlen(key)))))
             return;
         if (!xf_name_valid(key))
             complain(r, &at, "the name of a set has letters, digits, '_', '.' and '-'");

@@ -63,10 +63,10 @@ bool xf_printable(const char *text, size_t len)
 struct xf_value *xf_value_new(struct xf_ast *ast, struct xf_report *report, struct xf_at at,
                               const char *text, size_t len, bool quoted)
 {
-    struct xf_value *value = xf_arena_alloc(&ast->arena, sizeof(*value));
+    struct xf_value *value = xb_arena_alloc(&ast->arena, sizeof(*value));
     if (value) {
         value->reference = !quoted && len && *text == '@';
-        value->text = xf_arena_text(&ast->arena, text + value->reference, len - value->reference);
+        value->text = xb_arena_text(&ast->arena, text + value->reference, len - value->reference);
         value->quoted = quoted;
         value->at = at;
     }
@@ -177,7 +177,7 @@ static struct xf_names *names_here(struct xf_reader *reader)
 
 void xf_reader_block(struct xf_reader *reader, struct xf_at at, struct xf_values globs)
 {
-    struct xf_block *block = xf_arena_alloc(&reader->ast->arena, sizeof(*block));
+    struct xf_block *block = xb_arena_alloc(&reader->ast->arena, sizeof(*block));
     if (!block) {
         reader->report->no_memory = true;
         return;
@@ -202,7 +202,7 @@ void xf_reader_line(struct xf_reader *reader, struct xf_line *line)
 void xf_reader_set(struct xf_reader *reader, struct xf_at at, const struct xf_value *name,
                    struct xf_values values)
 {
-    struct xf_named *set = xf_arena_alloc(&reader->ast->arena, sizeof(*set));
+    struct xf_named *set = xb_arena_alloc(&reader->ast->arena, sizeof(*set));
     if (!set) {
         reader->report->no_memory = true;
         return;

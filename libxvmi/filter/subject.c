@@ -69,7 +69,7 @@ static enum xf_known get_owner(struct xf_facts *facts, bool processes,
 static const struct xf_task_kept *keep_task(struct xf_subject *s, uint32_t holder, uint32_t depth,
                                             const struct xvmi_task *child)
 {
-    struct xf_task_kept *kept = xf_arena_alloc(&s->arena, sizeof(*kept));
+    struct xf_task_kept *kept = xb_arena_alloc(&s->arena, sizeof(*kept));
     if (!kept)
         return NULL;
     kept->holder = holder;
@@ -145,7 +145,7 @@ static struct xf_text_kept *keep_text(struct xf_subject *s, uint32_t holder, uin
 {
     char buf[XVMI_PATH_MAX];
     const struct xvmi_task *task = NULL;
-    struct xf_text_kept *kept = xf_arena_alloc(&s->arena, sizeof(*kept));
+    struct xf_text_kept *kept = xb_arena_alloc(&s->arena, sizeof(*kept));
     if (!kept)
         return NULL;
     *kept = (struct xf_text_kept){s->kept, holder, depth, about, XF_UNREADABLE, "", 0};
@@ -162,7 +162,7 @@ static struct xf_text_kept *keep_text(struct xf_subject *s, uint32_t holder, uin
         kept->known = XF_ABSENT;
     if (status)
         return kept;
-    kept->text = xf_arena_text(&s->arena, buf, kept->len);
+    kept->text = xb_arena_text(&s->arena, buf, kept->len);
     kept->known = kept->text ? XF_KNOWN : XF_UNREADABLE;
     return kept;
 }
@@ -221,10 +221,10 @@ void xf_subject_reset(struct xf_subject *s, const struct xvmi_flow *flow, uint64
     s->status = XVMI_OK;
     s->kept = NULL;
     s->tasks = NULL;
-    xf_arena_reset(&s->arena);
+    xb_arena_reset(&s->arena);
 }
 
 void xf_subject_fini(struct xf_subject *s)
 {
-    xf_arena_fini(&s->arena);
+    xb_arena_fini(&s->arena);
 }

@@ -50,7 +50,7 @@ struct xf_subject {
     bool found, with_processes;
     enum xvmi_status status; /* of the look-up */
     struct xvmi_owner owner;
-    struct xf_arena arena; /* what was fetched, until the next packet */
+    struct xb_arena arena; /* what was fetched, until the next packet */
     struct xf_text_kept *kept;
     struct xf_task_kept *tasks;
 };
