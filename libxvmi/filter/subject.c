@@ -43,7 +43,7 @@ static struct xf_subject *subject_of(struct xf_facts *facts)
 
 static void find(struct xf_subject *s, bool processes)
 {
-    s->query.socket_only = !processes;
+    s->query.want = processes ? XVMI_WANT_TASK : XVMI_WANT_SOCKET;
     if (!s->found)
         s->status = s->ops->refresh(s->vm);
     if (s->found || !s->status)

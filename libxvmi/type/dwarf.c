@@ -16,7 +16,9 @@
 /* Source files that between them include everything: as few as possible, each costs about a
  * millisecond. One for each folder that keeps structs to itself, and what the network needs. */
 static const char *const hints[] = {
+    "fs/io_uring.c", /* before 6.0 */
     "fs/namespace.c",
+    "io_uring/io_uring.c",
     "kernel/cgroup/cgroup.c",
     "kernel/fork.c",
     "lib/maple_tree.c",
@@ -26,6 +28,7 @@ static const char *const hints[] = {
     "net/ipv4/tcp_ipv4.c",
     "net/ipv4/udp.c",
     "net/ipv6/addrconf.c",
+    "net/mptcp/subflow.c",
     "net/packet/af_packet.c",
     "net/unix/af_unix.c",
 };

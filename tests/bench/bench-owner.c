@@ -96,7 +96,7 @@ static struct pass ask_all(struct image *image, struct xvmi_finder *finder, uint
     static double ns[MAX_FLOWS], reads[MAX_FLOWS];
     for (size_t i = 0; i < image->n_flows; i++) {
         struct xvmi_owner owner;
-        const struct xvmi_owner_query query = {.size = sizeof(query), .brief = true};
+        const struct xvmi_owner_query query = {.size = sizeof(query), .want = XVMI_WANT_NAME};
         struct xvmi_flow flow = image->flows[i];
         flow.rport ^= rport_xor;
         uint64_t began = now_ns();

@@ -31,9 +31,9 @@ static enum xvmi_status find(struct xvmi_finder *finder, const struct xvmi_flow 
     (void)finder;
     (void)flow;
     guest.finds++;
-    guest.full_finds += !query->socket_only;
+    guest.full_finds += query->want != XVMI_WANT_SOCKET;
     *answer = guest.owner;
-    if (query->socket_only)
+    if (query->want == XVMI_WANT_SOCKET)
         answer->n_owners = 0;
     return guest.find_status;
 }

@@ -336,7 +336,7 @@ Test(owner, brief_names_the_process)
     connection(client, 5000, 7, &file);
     open_guest();
     struct xvmi_flow f = flow(6, "10.0.0.2", 5000, "10.0.0.1", 80);
-    struct xvmi_owner_query query = {.size = sizeof(query), .brief = true};
+    struct xvmi_owner_query query = {.size = sizeof(query), .want = XVMI_WANT_NAME};
     cr_assert_eq(xvmi_owner_find(finder, &f, &query, &owner), XVMI_OK);
     cr_assert_eq(owner.owners[0].task.pid, 11);
     cr_assert_eq(owner.owners[0].task.start_ns, 11000);

@@ -23,8 +23,10 @@ extern "C" {
 #define XVMI_PATH_MAX 4096
 
 enum {
-    XVMI_TASK_KERNEL = 1u << 0,  /* a kernel thread: PF_KTHREAD */
-    XVMI_TASK_EXITING = 1u << 1, /* exit_state is not 0: a zombie, or about to be one */
+    XVMI_TASK_KERNEL = 1u << 0,     /* a kernel thread: PF_KTHREAD */
+    XVMI_TASK_EXITING = 1u << 1,    /* exit_state is not 0: a zombie, or about to be one */
+    XVMI_TASK_OWN_MOUNTS = 1u << 2, /* its mount namespace is not the first: paths are not those
+                                       of the guest's own file system (containers) */
 };
 
 /* The numbers are those the initial namespaces see. */

@@ -2,18 +2,20 @@
 /*
  * Guesses, in this order; each is proven by reading fd[n] == file on live memory:
  *
- *   last      who held this file the last time it was asked for, or seen in a search
+ *   last      who held this file the last time it was asked for
+ *   index     who was seen to hold it when others were looked for
  *   opener    every process has a struct cred of its own (copy_creds() in kernel/cred.c makes one
  *             for each fork that is no thread), and a file points to that of its opener: one look
  *             into a table from credentials to processes, as long as the opener did not exec or
  *             change its ids since. New processes are at the end of the task list, so the table is
  *             brought up to date by looking at the new ones alone.
  *   current   the processes that run on the vCPUs right now
+ *   cgroup    the processes of the control group that the socket was made in, when they are few
  *   tasks     all descriptors of all processes, which also fills the tables
  *
  * Finding one holder is not finding all: the file's reference count says when there may be more
  * (fork, SCM_RIGHTS). It also counts threads that are inside a system call on the file, so the
- * count at which a search found nobody else is remembered.
+ * holders that a search found are remembered together with the count at which it found no others.
  */
 #include "os/linux/holders.h"
 
@@ -22,51 +24,35 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "os/linux/holdermemo.h"
 #include "os/linux/task.h"
 
-#define WAYS       4
-#define MAX_CPUS   256
-#define MAX_FDS    (1u << 22) /* of one process: 32 MiB of pointers */
-#define CHUNK      512u
-#define NEW_TASKS  4096 /* looked at in one go for new processes; more: the search */
-#define MEMORY_MIN (64u << 10)
-
-/* Who held a file. Also remembers what is known of its count. */
-struct last_entry {
-    uint64_t file, task, start_ns, thread;
-    int32_t pid, fd;
-    uint64_t ino;      /* of the life of the file that `searched` is about */
-    uint32_t searched; /* largest count at which a search found all holders; 0: none yet */
-    uint32_t used;
-};
-
-/* Whose credentials these are. */
-struct cred_entry {
-    uint64_t cred, task, start_ns;
-    int32_t pid;
-    uint32_t used;
-};
+#define MAX_CPUS  256
+#define MAX_FDS   (1u << 22) /* of one process: 32 MiB of pointers */
+#define CHUNK     512u
+#define NEW_TASKS 4096 /* looked at in one go for new processes; more: the search */
+#define FEW_LINKS 64   /* of a control group whose processes are looked at */
+#define FEW_TASKS 256
 
 struct xl_holders {
     struct xl_guest *g;
-    struct last_entry *last; /* sets of WAYS */
-    struct cred_entry *creds;
-    uint32_t last_sets, cred_sets; /* powers of two */
-    uint32_t clock;
-    bool primed;
+    struct xl_memo memo;
+    bool primed; /* the credentials of all processes were looked at once */
+    struct {
+        uint64_t task, start_ns; /* where xl_holders_tend() goes on after; 0: at the beginning */
+    } tended;
 };
 
 /* The state of one question. */
 struct search {
     struct xl_holders *h;
-    uint64_t file;
+    uint64_t file, ino, cgroup;
     const struct xl_budget *budget;
     struct xl_holder_list *list;
-    uint32_t descriptors; /* of all holders together */
-    uint32_t count;       /* the file's references */
-    uint64_t ino;
-    bool threaded; /* a holder has threads: the count may be larger for a moment */
-    bool shared;   /* somebody shares the descriptor table of a holder */
+    uint32_t per_holder[XVMI_OWNERS_MAX]; /* descriptors of list->v */
+    uint32_t descriptors;                 /* of all holders together, those of list->more, too */
+    uint32_t count;                       /* the file's references */
+    bool shared;                          /* somebody shares the descriptor table of a holder */
 };
 
 enum xvmi_status xl_budget_check(const struct xl_guest *g, const struct xl_budget *budget)
@@ -83,37 +69,14 @@ enum xvmi_status xl_budget_check(const struct xl_guest *g, const struct xl_budge
                : xvmi_error_set(g->err, XVMI_ERR_LIMIT, "the deadline has passed");
 }
 
-/* --- the tables --- */
-
-static uint32_t set_of(uint64_t key, uint32_t sets)
-{
-    return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & (sets - 1);
-}
-
-static uint32_t power_of_two(size_t n)
-{
-    uint32_t p = 1;
-    while ((size_t)p * 2 <= n && p < 1u << 24)
-        p *= 2;
-    return p;
-}
-
 enum xvmi_status xl_holders_new(struct xl_guest *g, size_t memory, struct xl_holders **out)
 {
-    if (memory < MEMORY_MIN)
-        memory = MEMORY_MIN;
     struct xl_holders *h = calloc(1, sizeof(*h));
-    if (h) {
-        h->g = g;
-        h->last_sets = power_of_two(memory / 4 * 3 / (WAYS * sizeof(*h->last)));
-        h->cred_sets = power_of_two(memory / 4 / (WAYS * sizeof(*h->creds)));
-        h->last = calloc((size_t)h->last_sets * WAYS, sizeof(*h->last));
-        h->creds = calloc((size_t)h->cred_sets * WAYS, sizeof(*h->creds));
-    }
-    if (!h || !h->last || !h->creds) {
-        xl_holders_free(h);
+    if (!h || !xl_memo_init(&h->memo, memory)) {
+        free(h);
         return xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "out of memory");
     }
+    h->g = g;
     *out = h;
     return XVMI_OK;
 }
@@ -122,58 +85,13 @@ void xl_holders_free(struct xl_holders *h)
 {
     if (!h)
         return;
-    free(h->last);
-    free(h->creds);
+    xl_memo_fini(&h->memo);
     free(h);
 }
 
-/* The entry of (file, task), or the one of its set that was used longest ago. */
-static struct last_entry *last_slot(struct xl_holders *h, uint64_t file, uint64_t task)
+void xl_holders_near(const struct xl_holders *h, uint64_t file)
 {
-    struct last_entry *set = h->last + (size_t)set_of(file, h->last_sets) * WAYS, *oldest = set;
-    for (int i = 0; i < WAYS; i++) {
-        if (set[i].file == file && set[i].task == task)
-            return &set[i];
-        if (set[i].used < oldest->used)
-            oldest = &set[i];
-    }
-    return oldest;
-}
-
-static void remember_file(struct xl_holders *h, uint64_t file, uint64_t ino,
-                          const struct xl_holder *holder, uint32_t searched)
-{
-    struct last_entry *e = last_slot(h, file, holder->task);
-    if (e->file == file && e->task == holder->task && e->start_ns == holder->start_ns &&
-        e->ino == ino && e->searched > searched)
-        searched = e->searched;
-    *e = (struct last_entry){.file = file,
-                             .task = holder->task,
-                             .start_ns = holder->start_ns,
-                             .thread = holder->thread,
-                             .pid = holder->pid,
-                             .fd = holder->fd,
-                             .ino = ino,
-                             .searched = searched,
-                             .used = ++h->clock};
-}
-
-static void remember_cred(struct xl_holders *h, uint64_t cred, const struct xw_task *t)
-{
-    struct cred_entry *set = h->creds + (size_t)set_of(cred, h->cred_sets) * WAYS, *at = set;
-    for (int i = 0; i < WAYS; i++) {
-        if (set[i].cred == cred) {
-            at = &set[i];
-            break;
-        }
-        if (set[i].used < at->used)
-            at = &set[i];
-    }
-    *at = (struct cred_entry){.cred = cred,
-                              .task = t->addr,
-                              .start_ns = t->start_ns,
-                              .pid = (int32_t)t->tgid,
-                              .used = ++h->clock};
+    xl_memo_near(&h->memo, file);
 }
 
 /* --- proving a guess --- */
@@ -218,7 +136,7 @@ static uint32_t count_in_table(struct search *s, uint64_t table, uint32_t max_fd
             if (all && copy[i] && copy[i] != s->file) {
                 struct xl_holder other = *holder;
                 other.fd = (int32_t)(first + i);
-                remember_file(s->h, copy[i], 0, &other, 0);
+                xl_memo_add_last(&s->h->memo, copy[i], 0, &other, 1);
             }
         }
     }
@@ -237,7 +155,6 @@ static bool shares_table(struct search *s, const struct xl_holder *holder)
         xw_get(g->space, &g->lay, holder->task, task_signal, &signal, &fault) ||
         xw_get(g->space, &g->lay, signal, signal_nr_threads, &threads, &fault))
         return true;
-    s->threaded = s->threaded || threads > 1;
     return users > threads;
 }
 
@@ -254,9 +171,12 @@ static void add_holder(struct search *s, const struct xl_holder *holder, uint32_
         return;
     }
     uint32_t at = list->n++;
-    for (; at > 0 && list->v[at - 1].start_ns > holder->start_ns; at--)
+    for (; at > 0 && list->v[at - 1].start_ns > holder->start_ns; at--) {
         list->v[at] = list->v[at - 1];
+        s->per_holder[at] = s->per_holder[at - 1];
+    }
     list->v[at] = *holder;
+    s->per_holder[at] = descriptors;
 }
 
 /* Does this process hold the file? Then it is in the list. */
@@ -294,33 +214,67 @@ static bool complete(const struct search *s)
     return s->list->n && s->count <= s->descriptors && !s->shared;
 }
 
-/* --- last --- */
+/* --- last, index --- */
+
+/* Does a holder of so many descriptors still have all of them? */
+static bool still_has(struct search *s, struct xl_holder *holder, uint32_t descriptors)
+{
+    if (descriptors < 2) {
+        if (!xl_holder_holds(s->h->g, holder, s->file))
+            return false;
+        add_holder(s, holder, 1);
+        return true;
+    }
+    const uint32_t before = s->descriptors;
+    return holder->thread == holder->task && is_process(s->h->g, holder) &&
+           try_process(s, holder, false) && s->descriptors - before == descriptors;
+}
+
+static void nobody_yet(struct search *s)
+{
+    s->list->n = 0;
+    s->list->more = false;
+    s->descriptors = 0;
+    s->shared = false;
+}
+
+/* True when all who were in the file's group still are, and the count leaves room for nobody
+ * else: a reference that one of them gave up could be somebody else's now. */
+static bool try_group(struct search *s)
+{
+    struct xl_memo_group *group = xl_memo_group(&s->h->memo, s->file, s->ino);
+    if (!group || s->count > group->count)
+        return false;
+    for (uint32_t i = 0; i < group->n; i++)
+        if (!still_has(s, &group->v[i], group->descriptors[i])) {
+            group->n = 0;
+            nobody_yet(s);
+            return false;
+        }
+    s->list->more = group->more;
+    s->list->via = XVMI_VIA_LAST;
+    return true;
+}
 
 /* True when those who held the file last time still do, and nobody else can. */
 static bool try_last(struct search *s)
 {
-    struct xl_holders *h = s->h;
-    struct last_entry *set = h->last + (size_t)set_of(s->file, h->last_sets) * WAYS;
-    uint32_t searched = 0;
-    bool lost = false; /* a reference that this one gave up may be somebody else's now */
-    for (int i = 0; i < WAYS; i++) {
-        struct last_entry *e = &set[i];
-        struct xl_holder holder = {e->task, e->start_ns, e->thread, e->pid, e->fd};
+    struct xl_memo_last *set = xl_memo_last(&s->h->memo, s->file);
+    s->list->via = XVMI_VIA_LAST;
+    for (int i = 0; i < XL_MEMO_WAYS; i++) {
+        struct xl_memo_last *e = &set[i];
         if (e->file != s->file)
             continue;
-        if (!xl_holder_holds(h->g, &holder, s->file)) {
-            *e = (struct last_entry){0};
-            lost = true;
+        if (!still_has(s, &e->holder, e->descriptors)) {
+            *e = (struct xl_memo_last){0};
             continue;
         }
-        e->used = ++h->clock;
-        add_holder(s, &holder, 1);
-        if (e->ino == s->ino && e->searched > searched)
-            searched = e->searched;
+        e->used = ++s->h->memo.clock;
+        if (!e->ino)
+            s->list->via = XVMI_VIA_INDEX;
+        e->ino = s->ino;
     }
-    s->list->via = XVMI_VIA_LAST;
-    return complete(s) ||
-           (s->list->n && !lost && (s->threaded || s->shared) && s->count <= searched);
+    return complete(s);
 }
 
 /* --- opener --- */
@@ -337,8 +291,8 @@ static bool previous_task(struct xl_guest *g, uint64_t addr, uint64_t *previous)
 
 static bool known(struct xl_holders *h, uint64_t cred, const struct xw_task *t)
 {
-    const struct cred_entry *set = h->creds + (size_t)set_of(cred, h->cred_sets) * WAYS;
-    for (int i = 0; i < WAYS; i++)
+    const struct xl_memo_cred *set = xl_memo_cred(&h->memo, cred);
+    for (int i = 0; i < XL_MEMO_WAYS; i++)
         if (set[i].cred == cred && set[i].task == t->addr && set[i].start_ns == t->start_ns)
             return true;
     return false;
@@ -359,10 +313,10 @@ static void learn_new_tasks(struct search *s, bool look_for_file)
         if (xw_task_ids(g->space, &g->lay, task, &t, &fault) ||
             xw_get(g->space, &g->lay, task, task_cred, &cred, &fault) || known(h, cred, &t))
             break;
-        remember_cred(h, cred, &t);
+        xl_memo_add_cred(&h->memo, cred, &t);
         struct xl_holder holder = {t.addr, t.start_ns, t.addr, (int32_t)t.tgid, -1};
         if (look_for_file)
-            try_process(s, &holder, false);
+            try_process(s, &holder, true);
         if (i % 256 == 255 && xl_budget_check(g, s->budget))
             return;
     }
@@ -372,13 +326,13 @@ static void learn_new_tasks(struct search *s, bool look_for_file)
 static bool try_cred(struct search *s, uint64_t cred)
 {
     struct xl_holders *h = s->h;
-    struct cred_entry *set = h->creds + (size_t)set_of(cred, h->cred_sets) * WAYS;
-    for (int i = 0; i < WAYS; i++) {
-        struct cred_entry *e = &set[i];
+    struct xl_memo_cred *set = xl_memo_cred(&h->memo, cred);
+    for (int i = 0; i < XL_MEMO_WAYS; i++) {
+        struct xl_memo_cred *e = &set[i];
         struct xl_holder holder = {e->task, e->start_ns, e->task, e->pid, -1};
         if (e->cred != cred)
             continue;
-        e->used = ++h->clock;
+        e->used = ++h->memo.clock;
         return is_process(h->g, &holder) && try_process(s, &holder, false);
     }
     return false;
@@ -442,6 +396,56 @@ static bool try_current(struct search *s)
     return complete(s);
 }
 
+/* --- cgroup --- */
+
+/* The processes in one list of a css_set; *left of them may still be looked at. */
+static bool try_task_list(struct search *s, uint64_t head, uint32_t *left)
+{
+    struct xl_guest *g = s->h->g;
+    uint64_t node, leader, before = 0;
+    if (xo_read_u64(g->space, head, &node))
+        return false;
+    for (; node != head && xw_is_pointer(node) && *left; --*left) {
+        struct xw_fault fault;
+        struct xw_task t;
+        if (!xw_get(g->space, &g->lay, node - g->lay.task_cg_list.off, task_group_leader, &leader,
+                    &fault) &&
+            leader != before && !xw_task_ids(g->space, &g->lay, leader, &t, &fault)) {
+            struct xl_holder holder = {leader, t.start_ns, leader, (int32_t)t.tgid, -1};
+            if (try_process(s, &holder, false))
+                return true;
+            before = leader; /* threads of a process stand together */
+        }
+        if (xo_read_u64(g->space, node, &node))
+            return false;
+    }
+    return false;
+}
+
+/* cgroup.cset_links leads to the css_sets that have the group, each with its tasks. */
+static bool try_cgroup(struct search *s)
+{
+    struct xl_guest *g = s->h->g;
+    struct xw_fault fault;
+    uint32_t left = FEW_TASKS;
+    uint64_t head = s->cgroup + g->lay.cgroup_links.off, node, set;
+    if (!s->cgroup || !xw_has(g->lay.cgroup_links) || !xw_has(g->lay.task_cg_list) ||
+        xo_read_u64(g->space, head, &node))
+        return false;
+    for (int i = 0; i < FEW_LINKS && node != head && xw_is_pointer(node); i++) {
+        if (!xw_get(g->space, &g->lay, node - g->lay.link_node.off, link_cset, &set, &fault) &&
+            set &&
+            (try_task_list(s, set + g->lay.cset_tasks.off, &left) ||
+             try_task_list(s, set + g->lay.cset_mg_tasks.off, &left))) {
+            s->list->via = XVMI_VIA_CGROUP;
+            return complete(s);
+        }
+        if (xo_read_u64(g->space, node, &node))
+            return false;
+    }
+    return false;
+}
+
 /* --- tasks --- */
 
 /* Threads that unshared their descriptors from the process: the holder is still the process. */
@@ -496,7 +500,7 @@ static enum xvmi_status search_tasks(struct search *s)
         if (tasks[i].flags & XVMI_TASK_KERNEL)
             continue;
         if (!xw_get(g->space, &g->lay, t.addr, task_cred, &cred, &fault))
-            remember_cred(s->h, cred, &t);
+            xl_memo_add_cred(&s->h->memo, cred, &t);
         if (!try_process(s, &holder, true))
             try_threads(s, &tasks[i], &holder);
     }
@@ -506,34 +510,100 @@ static enum xvmi_status search_tasks(struct search *s)
 
 /* --- all together --- */
 
-static void remember_all(struct search *s, uint32_t searched)
+/* One holder for each reference is remembered as that, anything else as a group. */
+static void remember(struct search *s)
 {
-    for (uint32_t i = 0; i < s->list->n; i++)
-        remember_file(s->h, s->file, s->ino, &s->list->v[i], searched);
+    struct xl_memo *m = &s->h->memo;
+    const struct xl_holder_list *list = s->list;
+    if (complete(s) && list->n <= XL_MEMO_WAYS) {
+        for (uint32_t i = 0; i < list->n; i++)
+            xl_memo_add_last(m, s->file, s->ino, &list->v[i], s->per_holder[i]);
+        return;
+    }
+    if (!list->n)
+        return;
+    struct xl_memo_group *group = xl_memo_new_group(m, s->file, s->ino);
+    group->count = s->count;
+    group->n = list->n;
+    group->more = list->more;
+    memcpy(group->v, list->v, sizeof(group->v));
+    memcpy(group->descriptors, s->per_holder, sizeof(group->descriptors));
 }
 
-enum xvmi_status xl_holders_find(struct xl_holders *h, uint64_t file, uint64_t ino,
+enum xvmi_status xl_holders_find(struct xl_holders *h, const struct xl_held *what,
                                  const struct xl_budget *budget, struct xl_holder_list *list)
 {
     *list = (struct xl_holder_list){0};
-    struct search s = {.h = h, .file = file, .ino = ino, .budget = budget, .list = list};
-    s.count = references(h->g, file);
-    if (try_last(&s))
+    struct search s = {.h = h,
+                       .file = what->file,
+                       .ino = what->ino,
+                       .cgroup = what->cgroup,
+                       .budget = budget,
+                       .list = list};
+    s.count = references(h->g, s.file);
+    if (try_group(&s) || try_last(&s))
         return XVMI_OK;
-    /* From here on descriptors are counted whole, not as they were remembered. */
-    list->n = 0;
-    s.descriptors = 0;
-    s.shared = s.threaded = false;
-    if (try_opener(&s) || try_new_tasks(&s) || (!list->n && try_current(&s))) {
-        remember_all(&s, 0);
+    nobody_yet(&s);
+    if (try_opener(&s) || try_new_tasks(&s) ||
+        (!list->n && (try_current(&s) || (!list->n && try_cgroup(&s))))) {
+        remember(&s);
         return XVMI_OK;
     }
     enum xvmi_status status = search_tasks(&s);
     if (status)
         return status;
-    uint32_t after = references(h->g, file);
-    remember_all(&s, after > s.count ? after : s.count);
+    uint32_t after = references(h->g, s.file);
+    s.count = after > s.count ? after : s.count;
+    remember(&s);
     if (!list->n)
         list->via = XVMI_VIA_NO_PROCESS;
+    return XVMI_OK;
+}
+
+/* --- idle time --- */
+
+/* The task to go on after: the one of last time if it still lives, else the first older one is
+ * looked for by the caller. */
+static uint64_t tend_from(struct xl_holders *h)
+{
+    const struct xl_holder at = {.task = h->tended.task, .start_ns = h->tended.start_ns};
+    struct xw_task t;
+    struct xw_fault fault;
+    if (at.task && !xw_task_ids(h->g->space, &h->g->lay, at.task, &t, &fault) &&
+        t.start_ns == at.start_ns)
+        return at.task;
+    return h->g->sym.sym_init_task;
+}
+
+enum xvmi_status xl_holders_tend(struct xl_holders *h, const struct xl_budget *budget, bool *done)
+{
+    struct xl_guest *g = h->g;
+    const uint64_t init = g->sym.sym_init_task;
+    const uint64_t most = xm_total(g->space->mem) / g->lay.size_task;
+    struct xl_holder_list nobody = {0};
+    struct search s = {.h = h, .file = 1, .budget = budget, .list = &nobody}; /* no file is at 1 */
+    uint64_t task = tend_from(h), cred;
+    *done = false;
+    for (uint64_t i = 0; i < most; i++) {
+        struct xw_task t;
+        struct xw_fault fault;
+        if (xw_task_next(g->space, &g->lay, task, &task, &fault) ||
+            (task != init && xw_task_ids(g->space, &g->lay, task, &t, &fault)))
+            return XVMI_OK; /* the list changed there: from where we were, next time */
+        if (task == init)
+            break;
+        if (t.start_ns <= h->tended.start_ns)
+            continue;
+        if (!xw_get(g->space, &g->lay, task, task_cred, &cred, &fault))
+            xl_memo_add_cred(&h->memo, cred, &t);
+        struct xl_holder holder = {task, t.start_ns, task, (int32_t)t.tgid, -1};
+        try_process(&s, &holder, true);
+        h->tended.task = task;
+        h->tended.start_ns = t.start_ns;
+        if (xl_budget_check(g, budget))
+            return XVMI_OK;
+    }
+    h->tended.task = h->tended.start_ns = 0;
+    *done = true;
     return XVMI_OK;
 }

@@ -38,12 +38,23 @@ XVMI_CHECKED enum xvmi_status xl_holders_new(struct xl_guest *g, size_t memory,
                                              struct xl_holders **holders);
 void xl_holders_free(struct xl_holders *holders);
 
-/* `ino` tells one life of the file from the next at the same address.
- * All processes that have `file` among their descriptors, each proven now. list->n is 0 when none
- * has. */
-XVMI_CHECKED enum xvmi_status xl_holders_find(struct xl_holders *h, uint64_t file, uint64_t ino,
+/* A file that is held. */
+struct xl_held {
+    uint64_t file;
+    uint64_t ino;    /* tells one life of the file from the next at the same address */
+    uint64_t cgroup; /* in which it was opened; 0: not known */
+};
+
+/* All processes that have the file among their descriptors, each proven now. list->n is 0 when
+ * none has. */
+XVMI_CHECKED enum xvmi_status xl_holders_find(struct xl_holders *h, const struct xl_held *what,
                                               const struct xl_budget *budget,
                                               struct xl_holder_list *list);
+void xl_holders_near(const struct xl_holders *h, uint64_t file); /* it is going to be asked for */
+
+/* Look at the descriptors of more processes, as the budget allows; *done: at all that there are. */
+XVMI_CHECKED enum xvmi_status xl_holders_tend(struct xl_holders *h, const struct xl_budget *budget,
+                                              bool *done);
 
 /* Is this process still the one, and does its descriptor still lead to `file`? A few reads. */
 bool xl_holder_holds(struct xl_guest *g, const struct xl_holder *holder, uint64_t file);

@@ -6,23 +6,25 @@
 #include <string.h>
 #include <time.h>
 
+#include "os/linux/attributes.h"
 #include "os/linux/holders.h"
+#include "os/linux/orphan.h"
 #include "os/linux/socket.h"
 #include "os/linux/sockfind.h"
-#include "os/linux/task.h"
 #include "os/linux/trail.h"
 
 #define DEFAULT_READS (1u << 20)
 #define DEFAULT_INDEX (16u << 20)
 #define SOCK_DEAD     1u /* bit 0 of sk_flags: enum sock_flags, include/net/sock.h */
-
-#define MAX_CONFIRM (2 * XVMI_OWNERS_MAX) /* sockets of one answer, listeners included */
+#define MAX_CONFIRM   (2 * XVMI_OWNERS_MAX) /* sockets of one answer, listeners included */
+#define BATCH         16                    /* questions that are looked at side by side */
 
 struct xvmi_finder {
     struct xl_guest *g;
     struct xl_sockfind sockets;
     struct xl_holders *holders;
     struct xl_trails *trails;
+    struct xb_arena arena; /* of the last answer's texts */
 };
 
 static uint64_t now_ns(void)
@@ -63,15 +65,15 @@ void xvmi_finder_free(struct xvmi_finder *f)
     xl_sockfind_fini(&f->sockets);
     xl_holders_free(f->holders);
     xl_trails_free(f->trails);
+    xb_arena_fini(&f->arena);
     free(f);
 }
 
-/* --- from a socket to its processes --- */
+/* --- one question --- */
 
-/* One question. */
 struct question {
     struct xvmi_finder *f;
-    const struct xvmi_flow *flow;
+    const struct xvmi_flow *flow; /* NULL: asked for a socket, not for a flow */
     struct xvmi_owner_query query;
     struct xl_budget budget;
     struct xvmi_owner *answer;
@@ -80,7 +82,7 @@ struct question {
     uint32_t n_confirm; /* sockets with files, to look at once more at the end */
     struct {
         uint64_t sock, file, ino;
-        int32_t index; /* in `found`; -1: a listener behind it */
+        int32_t index; /* in `found`; -1: not there */
     } confirm[MAX_CONFIRM];
 };
 
@@ -96,16 +98,12 @@ static bool has_file(struct xl_guest *g, uint64_t sock, uint64_t file, uint64_t 
 /*
  * The sockets are still those that explain the flow, and the files still theirs. A socket keeps its
  * file and inode number for life, so all that was read in between is of this life, and whoever held
- * the file held the socket. Memory that is copied page by page is looked at anew for that, or the
- * copy would confirm itself.
+ * the file held the socket. Memory that is copied page by page must have been invalidated since, or
+ * the copy would confirm itself.
  */
 static enum xvmi_status confirm(struct question *q)
 {
     struct xl_guest *g = q->f->g;
-    if (q->n_confirm && xm_copies(g->space->mem)) {
-        xm_invalidate(g->space->mem);
-        xl_trails_near_socket(q->f->trails, q->trail);
-    }
     for (uint32_t i = 0; i < q->n_confirm; i++) {
         const int32_t index = q->confirm[i].index;
         if (!has_file(g, q->confirm[i].sock, q->confirm[i].file, q->confirm[i].ino) ||
@@ -115,14 +113,17 @@ static enum xvmi_status confirm(struct question *q)
     return XVMI_OK;
 }
 
-static void confirm_later(struct question *q, const struct xvmi_socket *s, int32_t index)
+/* Found sockets and listeners are both bounded: there is room for all of them. */
+static void confirm_later(struct question *q, uint64_t sock, const struct xvmi_socket *s,
+                          int32_t index)
 {
-    /* Both kinds of sockets together are bounded: this never overflows. */
-    q->confirm[q->n_confirm].sock = s->addr;
+    q->confirm[q->n_confirm].sock = sock;
     q->confirm[q->n_confirm].file = s->file;
     q->confirm[q->n_confirm].ino = s->ino;
     q->confirm[q->n_confirm++].index = index;
 }
+
+/* --- from a socket to its processes --- */
 
 static void add_owners(struct xvmi_owner *answer, const struct xl_holder_list *list)
 {
@@ -145,11 +146,16 @@ static void add_owners(struct xvmi_owner *answer, const struct xl_holder_list *l
     }
 }
 
-/* The processes that have this socket among their descriptors join the answer. */
+/* The processes that have this socket among their descriptors join the answer; when none has, it is
+ * said where the file is. */
 static enum xvmi_status add_holders_of(struct question *q, const struct xvmi_socket *s)
 {
     struct xl_holder_list list;
-    enum xvmi_status status = xl_holders_find(q->f->holders, s->file, s->ino, &q->budget, &list);
+    const struct xl_held what = {s->file, s->ino, s->cgroup};
+    enum xvmi_status status = xl_holders_find(q->f->holders, &what, &q->budget, &list);
+    if (!status && !list.n && !q->answer->n_owners)
+        status =
+            xl_orphan_find(q->f->g, q->f->holders, &what, &q->budget, &q->answer->orphan, &list);
     if (!status)
         add_owners(q->answer, &list);
     return status;
@@ -165,17 +171,53 @@ static enum xvmi_status read_twice(struct question *q, uint64_t sock, enum xvmi_
     return status;
 }
 
+/* A subflow of MPTCP is a socket of the kernel's; the file is that of the connection it serves.
+ * 0: it is none. */
+static uint64_t mptcp_connection(struct xl_guest *g, const struct xvmi_socket *s)
+{
+    struct xw_fault fault;
+    uint64_t is, context, connection;
+    if (s->kind != XVMI_SOCKET_TCP || s->state == XVMI_STATE_TIME_WAIT ||
+        s->state == XVMI_STATE_NEW_SYN_RECV || !xw_has(g->lay.tcp_is_mptcp) ||
+        !xw_has(g->lay.subflow_conn) ||
+        xw_get(g->space, &g->lay, s->addr, tcp_is_mptcp, &is, &fault) || !is ||
+        xw_get(g->space, &g->lay, s->addr, icsk_ulp_data, &context, &fault) || !context ||
+        xw_get(g->space, &g->lay, context, subflow_conn, &connection, &fault))
+        return 0;
+    return connection;
+}
+
+static void take_file_of(struct xl_guest *g, uint64_t sock, struct xvmi_socket *s)
+{
+    struct xw_fault fault;
+    uint64_t socket, file, ino;
+    if (xw_get(g->space, &g->lay, sock, sock_socket, &socket, &fault) || !socket ||
+        xw_get(g->space, &g->lay, socket, socket_file, &file, &fault) || !file ||
+        xl_socket_ino(g, socket, &ino, &fault))
+        return;
+    s->file = file;
+    s->ino = ino;
+}
+
 /* What was found first, second, ... A socket with a file is confirmed at the end: one reading is
  * enough. */
 static enum xvmi_status read_found(struct question *q, uint32_t i, struct xvmi_socket *s)
 {
+    struct xl_guest *g = q->f->g;
     const struct xl_found *found = &q->found;
     enum xvmi_status status =
-        xl_socket_read_once(q->f->g, &q->f->sockets.nets, found->sock[i], found->kind, s);
-    if (status || !s->file)
-        return read_twice(q, found->sock[i], found->kind, s);
-    confirm_later(q, s, (int32_t)i);
-    return XVMI_OK;
+        xl_socket_read_once(g, &q->f->sockets.nets, found->sock[i], found->kind, s);
+    if (!status && s->file) {
+        confirm_later(q, s->addr, s, (int32_t)i);
+        return XVMI_OK;
+    }
+    status = read_twice(q, found->sock[i], found->kind, s);
+    uint64_t connection = status ? 0 : mptcp_connection(g, s);
+    if (connection)
+        take_file_of(g, connection, s);
+    if (connection && s->file)
+        confirm_later(q, connection, s, (int32_t)i);
+    return status;
 }
 
 /* A connection that is not accepted yet belongs to those who listen. */
@@ -183,12 +225,14 @@ static enum xvmi_status add_listeners(struct question *q)
 {
     const struct xvmi_flow *flow = q->found.translated ? &q->found.inside : q->flow;
     struct xl_found found;
+    if (!flow)
+        return XVMI_OK;
     enum xvmi_status status = xl_sockfind_listener(&q->f->sockets, q->found.net, flow, &found);
     for (uint32_t i = 0; i < found.n && !status; i++) {
         struct xvmi_socket s;
         status = read_twice(q, found.sock[i], found.kind, &s);
         if (!status && s.file) {
-            confirm_later(q, &s, -1);
+            confirm_later(q, s.addr, &s, -1);
             status = add_holders_of(q, &s);
         }
     }
@@ -202,7 +246,6 @@ static enum xvmi_status without_file(struct question *q)
     const struct xvmi_socket *s = &q->answer->socket;
     struct xw_fault fault;
     uint64_t socket, flags;
-    q->answer->kind = XVMI_OWNER_ORPHAN;
     if (s->state == XVMI_STATE_NEW_SYN_RECV)
         return add_listeners(q);
     /* A time-wait socket is no full one, even when it waits in FIN_WAIT2: it has no cgroup, no
@@ -220,38 +263,6 @@ static enum xvmi_status without_file(struct question *q)
     return XVMI_OK;
 }
 
-/* What names a process, and no more. */
-static enum xvmi_status read_name(struct xl_guest *g, uint64_t addr, struct xvmi_task *task)
-{
-    struct xw_task t;
-    struct xw_fault fault;
-    *task = (struct xvmi_task){.addr = addr};
-    if (xw_task_ids(g->space, &g->lay, addr, &t, &fault) ||
-        xw_get_bytes(g->space, &g->lay, addr, task_comm, task->comm, XVMI_COMM_MAX, &fault) ||
-        xw_get(g->space, &g->lay, addr, task_mm, &task->mm, &fault))
-        return xl_fault(g, &fault);
-    task->comm[XVMI_COMM_MAX - 1] = 0;
-    task->pid = (int32_t)t.tgid;
-    task->start_ns = t.start_ns;
-    return XVMI_OK;
-}
-
-static enum xvmi_status fill_tasks(struct question *q)
-{
-    struct xl_guest *g = q->f->g;
-    for (uint32_t i = 0; i < q->answer->n_owners; i++) {
-        struct xvmi_task *t = &q->answer->owners[i].task, now;
-        enum xvmi_status status =
-            q->query.brief ? read_name(g, t->addr, &now) : xl_task_read(g, t->addr, &now);
-        if (status)
-            return status;
-        if (now.pid != t->pid)
-            return xvmi_error_set(g->err, XVMI_ERR_CHANGED, "the process ended");
-        *t = now;
-    }
-    return XVMI_OK;
-}
-
 static enum xvmi_status read_exe(struct xl_guest *g, const struct xvmi_task *task, uint64_t *exe)
 {
     struct xw_fault fault;
@@ -264,7 +275,7 @@ static enum xvmi_status read_exe(struct xl_guest *g, const struct xvmi_task *tas
 static enum xvmi_status make_token(struct question *q)
 {
     struct xvmi_owner *a = q->answer;
-    a->token.sock = a->socket.addr;
+    a->token.sock = q->n_confirm ? q->confirm[0].sock : a->socket.addr;
     a->token.ino = a->socket.ino;
     a->token.file = a->socket.file;
     a->token.fd = -1;
@@ -276,7 +287,8 @@ static enum xvmi_status make_token(struct question *q)
     return read_exe(q->f->g, &a->owners[0].task, &a->token.exe);
 }
 
-static enum xvmi_status find_owners(struct question *q)
+/* The processes behind answer->socket, with what is wanted of them. */
+static enum xvmi_status add_processes(struct question *q)
 {
     struct xvmi_owner *a = q->answer;
     enum xvmi_status status = a->socket.file ? add_holders_of(q, &a->socket) : without_file(q);
@@ -286,80 +298,237 @@ static enum xvmi_status find_owners(struct question *q)
         if (!status && other.file)
             status = add_holders_of(q, &other);
     }
-    if (!status && a->n_owners)
-        a->kind = XVMI_OWNER_PROCESS;
-    if (!status)
-        status = fill_tasks(q);
-    if (!status)
-        status = make_token(q);
-    if (!status)
-        xl_trails_learn(q->f->trails, q->trail, q->found.bucket, a->socket.addr, a->token.thread,
-                        a->token.fd);
-    return status;
+    for (uint32_t i = 0; i < a->n_owners && !status; i++)
+        status = xl_owner_attributes(q->f->g, &q->f->arena, q->query.want, &a->owners[i]);
+    return status ? status : make_token(q);
 }
 
-static const uint8_t *known_mac(const struct xvmi_owner_query *query)
+/* What is the matter with a socket that nobody has, and whose it was. */
+static void describe_orphan(struct question *q)
 {
-    static const uint8_t none[6];
-    return memcmp(query->mac, none, sizeof(none)) ? query->mac : NULL;
+    struct xvmi_owner *a = q->answer;
+    a->kind = XVMI_OWNER_ORPHAN;
+    if (!a->orphan)
+        a->orphan = XVMI_ORPHAN_CLOSED;
+    if (q->flow)
+        (void)xl_trails_last(q->f->trails, q->trail, &a->last);
 }
 
-static enum xvmi_status find_once(struct question *q)
+static enum xvmi_status look_at_socket(struct question *q)
+{
+    struct xvmi_owner *a = q->answer;
+    if (q->query.want == XVMI_WANT_SOCKET) {
+        enum xvmi_status status = make_token(q);
+        a->kind = a->socket.file ? XVMI_OWNER_PROCESS : XVMI_OWNER_ORPHAN;
+        return status;
+    }
+    enum xvmi_status status = add_processes(q);
+    if (status)
+        return status;
+    if (a->kind != XVMI_OWNER_KERNEL && (!a->n_owners || a->orphan))
+        describe_orphan(q);
+    else if (a->n_owners)
+        a->kind = XVMI_OWNER_PROCESS;
+    if (a->kind == XVMI_OWNER_PROCESS && q->flow)
+        xl_trails_learn(q->f->trails, q->trail, q->found.bucket, a->socket.addr, a->token.thread,
+                        &a->owners[0]);
+    return XVMI_OK;
+}
+
+/* Everything but the confirmation. */
+static enum xvmi_status look(struct question *q)
 {
     const struct xl_found *found = &q->found;
     struct xvmi_owner *a = q->answer;
     memset(a, 0, offsetof(struct xvmi_owner, owners));
     q->n_confirm = 0;
-    enum xvmi_status status = xl_sockfind(&q->f->sockets, q->flow, known_mac(&q->query), &q->found);
+    static const uint8_t no_mac[6];
+    const uint8_t *mac = memcmp(q->query.mac, no_mac, 6) ? q->query.mac : NULL;
+    enum xvmi_status status = xl_sockfind(&q->f->sockets, q->flow, mac, &q->found);
     if (status || !found->n)
         return status;
     a->via_socket = found->via;
     a->more = found->more;
     a->translated = found->translated;
-    a->kind = XVMI_OWNER_ORPHAN;
     status = read_found(q, 0, &a->socket);
-    if (!status && q->query.socket_only) {
-        a->token = (struct xvmi_owner_token){
-            .sock = a->socket.addr, .ino = a->socket.ino, .file = a->socket.file, .fd = -1};
-        if (a->socket.file)
-            a->kind = XVMI_OWNER_PROCESS;
-    } else if (!status) {
-        status = find_owners(q);
+    return status ? status : look_at_socket(q);
+}
+
+/* --- asking --- */
+
+static void start_budget(struct question *q)
+{
+    const uint32_t most = q->query.max_reads ? q->query.max_reads : DEFAULT_READS;
+    q->budget = (struct xl_budget){.max_reads = q->f->g->space->reads + most,
+                                   .deadline = q->query.deadline_ns};
+}
+
+static void begin(struct question *q, struct xvmi_finder *f, const struct xvmi_owner_query *query)
+{
+    q->f = f;
+    q->query = (struct xvmi_owner_query){0};
+    if (query)
+        memcpy(&q->query, query, query->size < sizeof(q->query) ? query->size : sizeof(q->query));
+    if (!q->query.want)
+        q->query.want = XVMI_WANT_TASK;
+    start_budget(q);
+    q->found.n = 0;
+    q->flow = NULL;
+}
+
+static void near(struct question *q)
+{
+    q->trail = xl_trail_key(q->flow);
+    const uint64_t file = xl_trails_near(q->f->trails, q->trail);
+    if (file)
+        xl_holders_near(q->f->holders, file);
+}
+
+/* Before confirm(): memory that is copied is copied anew. */
+static void look_again(const struct question *q, size_t n)
+{
+    struct xm_mem *mem = q->f->g->space->mem;
+    if (!xm_copies(mem))
+        return;
+    xm_invalidate(mem);
+    for (size_t i = 0; i < n; i++)
+        if (q[i].n_confirm && q[i].flow)
+            xl_trails_near_socket(q[i].f->trails, q[i].trail);
+}
+
+static bool is_final(const struct question *q, enum xvmi_status status)
+{
+    return !status || status == XVMI_ERR_UNSUPPORTED || status == XVMI_ERR_LIMIT ||
+           status == XVMI_ERR_NO_MEMORY || xl_budget_check(q->f->g, &q->budget);
+}
+
+/* What went wrong on a first look may be because the guest did not stand still. */
+static enum xvmi_status ask_again(struct question *q, enum xvmi_status status,
+                                  enum xvmi_status (*once_more)(struct question *))
+{
+    for (int i = 1; i < XL_RETRIES && !is_final(q, status); i++) {
+        xo_invalidate(q->f->g->space);
+        status = once_more(q);
+        if (!status) {
+            look_again(q, 1);
+            status = confirm(q);
+        }
     }
-    return status ? status : confirm(q);
+    return status;
+}
+
+/* Up to BATCH questions. */
+static void ask(struct question *q, size_t n, enum xvmi_status *status)
+{
+    struct xl_guest *g = q->f->g;
+    uint64_t reads[BATCH], began = now_ns();
+    xm_invalidate(g->space->mem); /* what is read now is how it is now */
+    for (size_t i = 0; i < n; i++)
+        near(&q[i]);
+    for (size_t i = 0; i < n; i++) {
+        start_budget(&q[i]);
+        reads[i] = g->space->reads;
+        status[i] = look(&q[i]);
+        reads[i] = g->space->reads - reads[i];
+    }
+    look_again(q, n);
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t before = g->space->reads;
+        if (!status[i])
+            status[i] = confirm(&q[i]);
+        status[i] = ask_again(&q[i], status[i], look);
+        q[i].answer->reads = (uint32_t)(reads[i] + g->space->reads - before);
+        q[i].answer->ns = now_ns() - began;
+    }
 }
 
 enum xvmi_status xvmi_owner_find(struct xvmi_finder *f, const struct xvmi_flow *flow,
                                  const struct xvmi_owner_query *query, struct xvmi_owner *answer)
 {
     struct question q;
-    q.f = f;
-    q.flow = flow;
-    q.answer = answer;
-    q.query = (struct xvmi_owner_query){0};
-    q.trail = xl_trail_key(flow);
-    const uint64_t began = now_ns(), reads = f->g->space->reads;
-    if (query)
-        memcpy(&q.query, query, query->size < sizeof(q.query) ? query->size : sizeof(q.query));
+    enum xvmi_status status;
     if (!xvmi_flow_valid(flow))
         return xvmi_error_set(f->g->err, XVMI_ERR_INVALID, "a flow with bytes that mean nothing");
-    q.budget = (struct xl_budget){
-        .max_reads = reads + (q.query.max_reads ? q.query.max_reads : DEFAULT_READS),
-        .deadline = q.query.deadline_ns};
-    enum xvmi_status status = XVMI_ERR_CHANGED;
-    xm_invalidate(f->g->space->mem); /* what is read now is how it is now */
-    xl_trails_near(f->trails, q.trail);
-    for (int i = 0; i < XL_RETRIES && status; i++) {
-        if (i)
-            xo_invalidate(f->g->space);
-        status = find_once(&q);
-        if (status == XVMI_ERR_UNSUPPORTED || status == XVMI_ERR_LIMIT ||
-            status == XVMI_ERR_NO_MEMORY || (status && xl_budget_check(f->g, &q.budget)))
-            break;
+    xb_arena_reset(&f->arena);
+    begin(&q, f, query);
+    q.flow = flow;
+    q.answer = answer;
+    ask(&q, 1, &status);
+    return status ? xvmi_error_frame(f->g->err, status, "finding the owner") : XVMI_OK;
+}
+
+enum xvmi_status xvmi_owner_find_batch(struct xvmi_finder *f, const struct xvmi_flow *flows,
+                                       size_t n, const struct xvmi_owner_query *query,
+                                       struct xvmi_owner *answers, enum xvmi_status *status)
+{
+    struct question q[BATCH];
+    for (size_t i = 0; i < n; i++)
+        if (!xvmi_flow_valid(&flows[i]))
+            return xvmi_error_set(f->g->err, XVMI_ERR_INVALID,
+                                  "flow %zu has bytes that mean nothing", i);
+    xb_arena_reset(&f->arena);
+    for (size_t done = 0; done < n; done += BATCH) {
+        const size_t here = n - done < BATCH ? n - done : BATCH;
+        for (size_t i = 0; i < here; i++) {
+            begin(&q[i], f, query);
+            q[i].flow = &flows[done + i];
+            q[i].answer = &answers[done + i];
+        }
+        ask(q, here, status + done);
     }
+    return XVMI_OK;
+}
+
+/* The socket that xvmi_owner_of() was asked for, as it is now. */
+static enum xvmi_status look_at_given(struct question *q)
+{
+    struct xvmi_owner *a = q->answer;
+    const struct xvmi_socket given = a->socket;
+    memset(a, 0, offsetof(struct xvmi_owner, owners));
+    q->n_confirm = 0;
+    enum xvmi_status status =
+        read_twice(q, given.addr, (enum xvmi_socket_kind)given.kind, &a->socket);
+    if (!status &&
+        (a->socket.ino != given.ino || (given.cookie && a->socket.cookie != given.cookie)))
+        status = xvmi_error_set(q->f->g->err, XVMI_ERR_CHANGED, "the socket was closed");
+    if (status) {
+        a->socket = given;
+        return status;
+    }
+    const uint64_t connection = a->socket.file ? 0 : mptcp_connection(q->f->g, &a->socket);
+    if (connection)
+        take_file_of(q->f->g, connection, &a->socket);
+    if (a->socket.file)
+        confirm_later(q, connection ? connection : a->socket.addr, &a->socket, -1);
+    return look_at_socket(q);
+}
+
+enum xvmi_status xvmi_owner_of(struct xvmi_finder *f, const struct xvmi_socket *socket,
+                               const struct xvmi_owner_query *query, struct xvmi_owner *answer)
+{
+    struct question q;
+    const uint64_t began = now_ns(), reads = f->g->space->reads;
+    xb_arena_reset(&f->arena);
+    begin(&q, f, query);
+    q.answer = answer;
+    answer->socket = *socket;
+    enum xvmi_status status = look_at_given(&q);
+    if (!status) {
+        look_again(&q, 1);
+        status = confirm(&q);
+    }
+    status = ask_again(&q, status, look_at_given);
     answer->reads = (uint32_t)(f->g->space->reads - reads);
     answer->ns = now_ns() - began;
     return status ? xvmi_error_frame(f->g->err, status, "finding the owner") : XVMI_OK;
+}
+
+enum xvmi_status xvmi_finder_tend(struct xvmi_finder *f, uint32_t max_reads, bool *done)
+{
+    const struct xl_budget budget = {.max_reads =
+                                         max_reads ? f->g->space->reads + max_reads : UINT64_MAX};
+    xm_invalidate(f->g->space->mem);
+    return xl_holders_tend(f->holders, &budget, done);
 }
 
 enum xvmi_status xvmi_owner_revalidate(struct xvmi_finder *f, const struct xvmi_owner_token *token)
@@ -415,6 +584,13 @@ const char *xvmi_via_socket_text(enum xvmi_via_socket via)
 
 const char *xvmi_via_process_text(enum xvmi_via_process via)
 {
-    static const char *const names[] = {"none", "last", "opener", "current", "tasks"};
+    static const char *const names[] = {"none",   "last",  "opener", "current",
+                                        "cgroup", "index", "tasks"};
     return (unsigned)via < XVMI_VIA_PROCESSES ? names[via] : "?";
+}
+
+const char *xvmi_orphan_text(enum xvmi_orphan orphan)
+{
+    static const char *const names[] = {"no", "closed", "in flight", "io_uring", "hidden"};
+    return (unsigned)orphan < XVMI_ORPHANS ? names[orphan] : "?";
 }

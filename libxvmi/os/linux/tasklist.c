@@ -52,19 +52,24 @@ static bool still_in_list(struct xl_guest *g, uint64_t addr)
            linked(g, back - off, addr);
 }
 
-static enum xvmi_status netns_of(struct xl_guest *g, const struct xw_task *t, uint32_t *inum,
-                                 struct xw_fault *fault)
+/* Returns a walker's status. */
+static int read_namespaces(struct xl_guest *g, const struct xw_task *t, struct xvmi_task *out,
+                           struct xw_fault *fault)
 {
-    uint64_t net, v;
-    *inum = 0;
+    uint64_t net, inum, mnt, first, first_mnt;
+    int status;
     if (!t->nsproxy) /* given up on exit */
-        return XVMI_OK;
-    int status = xw_get(g->space, &g->lay, t->nsproxy, nsproxy_net, &net, fault);
-    if (!status)
-        status = xw_get(g->space, &g->lay, net, net_inum, &v, fault);
-    if (!status)
-        *inum = (uint32_t)v;
-    return (enum xvmi_status)status;
+        return 0;
+    if ((status = xw_get(g->space, &g->lay, t->nsproxy, nsproxy_net, &net, fault)) ||
+        (status = xw_get(g->space, &g->lay, net, net_inum, &inum, fault)) ||
+        (status = xw_get(g->space, &g->lay, t->nsproxy, nsproxy_mnt, &mnt, fault)) ||
+        (status = xw_get(g->space, &g->lay, g->sym.sym_init_task, task_nsproxy, &first, fault)) ||
+        (status = xw_get(g->space, &g->lay, first, nsproxy_mnt, &first_mnt, fault)))
+        return status;
+    out->netns = (uint32_t)inum;
+    if (mnt != first_mnt)
+        out->flags |= XVMI_TASK_OWN_MOUNTS;
+    return 0;
 }
 
 /* One process as the API shows it. Returns a walker's status. */
@@ -95,7 +100,7 @@ static int read_task(struct xl_guest *g, uint64_t addr, struct xvmi_task *out,
                  (t.exit_state ? XVMI_TASK_EXITING : 0),
     };
     memcpy(out->comm, t.comm, sizeof(out->comm));
-    return netns_of(g, &t, &out->netns, fault);
+    return read_namespaces(g, &t, out, fault);
 }
 
 enum xvmi_status xl_task_read(struct xl_guest *g, uint64_t addr, struct xvmi_task *task)

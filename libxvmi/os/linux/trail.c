@@ -11,8 +11,10 @@
 struct trail {
     uint64_t key;
     uint64_t at[XL_TRAIL_OBJECTS];
-    uint64_t pad[16 - 1 - XL_TRAIL_OBJECTS];
+    struct xvmi_last_owner owner;
+    uint64_t pad;
 };
+_Static_assert(sizeof(struct trail) == 2 * LINE, "two cache lines");
 
 /* A piece of an object that is read. */
 struct place {
@@ -126,9 +128,11 @@ static void near(struct xl_trails *t, uint64_t key, uint32_t n_places)
     xo_expect(t->g->space, at, n);
 }
 
-void xl_trails_near(struct xl_trails *t, uint64_t key)
+uint64_t xl_trails_near(struct xl_trails *t, uint64_t key)
 {
+    const struct trail *trail = &t->slot[key & t->mask];
     near(t, key, t->n_places);
+    return trail->key == key ? trail->at[XL_TRAIL_FILE] : 0;
 }
 
 void xl_trails_near_socket(struct xl_trails *t, uint64_t key)
@@ -162,17 +166,26 @@ static void follow_task(struct xl_guest *g, struct trail *trail, int32_t fd)
     at[XL_TRAIL_FD] = table + (uint64_t)(uint32_t)fd * 8;
 }
 
+bool xl_trails_last(const struct xl_trails *t, uint64_t key, struct xvmi_last_owner *last)
+{
+    const struct trail *trail = &t->slot[key & t->mask];
+    if (trail->key != key || !trail->owner.pid)
+        return false;
+    *last = trail->owner;
+    return true;
+}
+
 void xl_trails_learn(struct xl_trails *t, uint64_t key, uint64_t bucket, uint64_t sock,
-                     uint64_t thread, int32_t fd)
+                     uint64_t thread, const struct xvmi_flow_owner *owner)
 {
     struct trail *trail = &t->slot[key & t->mask];
     if (trail->key == key && trail->at[XL_TRAIL_SOCK] == sock && trail->at[XL_TRAIL_TASK] == thread)
         return;
     *trail = (struct trail){
         .key = key,
-        .at = {[XL_TRAIL_BUCKET] = bucket, [XL_TRAIL_SOCK] = sock, [XL_TRAIL_TASK] = thread}};
-    if (thread) { /* time-wait and request sockets have less than a full one */
-        follow_socket(t->g, trail);
-        follow_task(t->g, trail, fd);
-    }
+        .at = {[XL_TRAIL_BUCKET] = bucket, [XL_TRAIL_SOCK] = sock, [XL_TRAIL_TASK] = thread},
+        .owner = {.pid = owner->task.pid, .start_ns = owner->task.start_ns}};
+    memcpy(trail->owner.comm, owner->task.comm, sizeof(trail->owner.comm));
+    follow_socket(t->g, trail);
+    follow_task(t->g, trail, owner->fd);
 }

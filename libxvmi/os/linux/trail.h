@@ -10,6 +10,7 @@
  */
 
 #include <xvmi/flow.h>
+#include <xvmi/owner.h>
 
 #include "os/linux/guest.h"
 
@@ -37,15 +38,16 @@ void xl_trails_free(struct xl_trails *trails);
 /* A flow's number. */
 uint64_t xl_trail_key(const struct xvmi_flow *flow);
 
-/* Bring near what was learned about the flow, if anything was. */
-void xl_trails_near(struct xl_trails *trails, uint64_t key);
-
+/* Bring near what was learned about the flow, if anything was. Returns the file behind it, or 0. */
+uint64_t xl_trails_near(struct xl_trails *trails, uint64_t key);
 /* Only the socket, to look at it once more. */
 void xl_trails_near_socket(struct xl_trails *trails, uint64_t key);
 
 /* The flow's answer lies here: the head of its bucket, its socket, and the process (its thread
- * with the descriptor table; 0: none) that holds it as `fd`. Costs a few reads the first time. */
+ * with the descriptor table) that holds it. Costs a few reads the first time. */
 void xl_trails_learn(struct xl_trails *trails, uint64_t key, uint64_t bucket, uint64_t sock,
-                     uint64_t thread, int32_t fd);
+                     uint64_t thread, const struct xvmi_flow_owner *owner);
+/* Who owned the flow when that was learned; false: not known. */
+bool xl_trails_last(const struct xl_trails *trails, uint64_t key, struct xvmi_last_owner *last);
 
 #endif
