@@ -70,11 +70,10 @@ static void address_cells(const struct sockets *sockets, struct table *table,
 }
 
 /* users:(("nginx",pid=1,fd=3),("nginx",pid=2,fd=3)) */
-static void owners_cell(const struct sockets *sockets, struct table *table,
-                        const struct xvmi_socket *socket)
+static void owners_cell(const struct sockets *sockets, struct table *table, size_t i)
 {
-    const struct xvmi_socket_owner *owners = NULL;
-    size_t n = sockets->scan ? xvmi_owner_scan_find(sockets->scan, socket, &owners) : 0;
+    const struct xvmi_socket_owner *owners;
+    const size_t n = sockets_owners(sockets, i, &owners);
     char *text = NULL;
     size_t size;
 
@@ -86,9 +85,9 @@ static void owners_cell(const struct sockets *sockets, struct table *table,
     if (!stream)
         fail("xvmi", XVMI_ERR_NO_MEMORY, "out of memory");
     fputs("users:(", stream);
-    for (size_t i = 0; i < n; i++)
-        fprintf(stream, "%s(\"%.*s\",pid=%d,fd=%d)", i ? "," : "", XVMI_COMM_MAX, owners[i].comm,
-                owners[i].pid, owners[i].fd);
+    for (size_t k = 0; k < n; k++)
+        fprintf(stream, "%s(\"%.*s\",pid=%d,fd=%d)", k ? "," : "", XVMI_COMM_MAX, owners[k].comm,
+                owners[k].pid, owners[k].fd);
     fputc(')', stream);
     if (fclose(stream))
         fail("xvmi", XVMI_ERR_NO_MEMORY, "out of memory");
@@ -114,7 +113,7 @@ void sockets_print_text(const struct sockets *sockets)
         table_cell(&table, "%s", sock_state(socket));
         address_cells(sockets, &table, socket);
         table_cell(&table, "%u", socket->netns);
-        owners_cell(sockets, &table, socket);
+        owners_cell(sockets, &table, i);
     }
     table_print(&table);
 }
@@ -147,14 +146,14 @@ static void put_addresses(const struct sockets *sockets, json_t *o,
     json_put_int_or_null(o, "rport", inet ? sock_port(socket, true) : 0);
 }
 
-static void put_owners(const struct sockets *sockets, json_t *o, const struct xvmi_socket *socket)
+static void put_owners(const struct sockets *sockets, json_t *o, size_t index)
 {
-    const struct xvmi_socket_owner *owners = NULL;
-    if (!sockets->scan) {
+    const struct xvmi_socket_owner *owners;
+    if (sockets->how == OWNERS_NONE) {
         json_put(o, "owners", json_null());
         return;
     }
-    size_t n = xvmi_owner_scan_find(sockets->scan, socket, &owners);
+    const size_t n = sockets_owners(sockets, index, &owners);
     json_put(o, "owners", json_array());
     for (size_t i = 0; i < n; i++) {
         json_t *owner = json_object();
@@ -187,7 +186,7 @@ void sockets_print_json(const struct sockets *sockets)
     json_begin_array();
     for (size_t i = 0; i < sockets->n; i++) {
         json_t *o = sockets_facts_json(sockets, &sockets->v[i]);
-        put_owners(sockets, o, &sockets->v[i]);
+        put_owners(sockets, o, i);
         json_print_element(o);
     }
     json_end_array();

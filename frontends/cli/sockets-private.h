@@ -21,6 +21,10 @@ struct look_up {
 /* The name that the unix socket with this inode is bound to, NULL for none. */
 const struct unix_name *sockets_unix_name(const struct sockets *sockets, uint64_t ino);
 
+/* Who holds sockets->v[i]: how many, and *owners them. */
+size_t sockets_owners(const struct sockets *sockets, size_t i,
+                      const struct xvmi_socket_owner **owners);
+
 /* What was found out about `key`; an empty field when nothing was. */
 const struct field *sockets_find(void *const *tree, uint64_t key);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xvmi/owner.h>
+
 #include "cli.h"
 #include "sockets-private.h"
 #include "sockets.h"
@@ -136,6 +138,79 @@ static enum xvmi_status look_at_exe(struct sockets *sockets, struct xvmi_vm *vm,
     return XVMI_OK;
 }
 
+size_t sockets_owners(const struct sockets *sockets, size_t i,
+                      const struct xvmi_socket_owner **owners)
+{
+    *owners = NULL;
+    if (sockets->scan)
+        return xvmi_owner_scan_find(sockets->scan, &sockets->v[i], owners);
+    if (!sockets->first_owner)
+        return 0;
+    *owners = sockets->owners + sockets->first_owner[i];
+    return sockets->first_owner[i + 1] - sockets->first_owner[i];
+}
+
+static void add_owners(struct sockets *sockets, size_t *n, size_t *room,
+                       const struct xvmi_owner *owner)
+{
+    if (*n + owner->n_owners > *room) {
+        *room *= 2;
+        sockets->owners = realloc(sockets->owners, *room * sizeof(*sockets->owners));
+        if (!sockets->owners)
+            fail("xvmi", XVMI_ERR_NO_MEMORY, "out of memory");
+    }
+    for (uint32_t k = 0; k < owner->n_owners; k++) {
+        const struct xvmi_flow_owner *who = &owner->owners[k];
+        struct xvmi_socket_owner *out = &sockets->owners[(*n)++];
+        *out =
+            (struct xvmi_socket_owner){.task = who->task.addr, .pid = who->task.pid, .fd = who->fd};
+        memcpy(out->comm, who->task.comm, sizeof(out->comm));
+    }
+}
+
+/* All processes are seen once, then each socket is asked for. *more: one has more owners than an
+ * answer holds. */
+static enum xvmi_status find_owners(struct sockets *sockets, struct xvmi_finder *finder, bool *more)
+{
+    const struct xvmi_owner_query query = {.size = sizeof(query), .want = XVMI_WANT_NAME};
+    bool done;
+    enum xvmi_status status = xvmi_finder_tend(finder, 0, &done);
+    size_t n = 0, room = sockets->n + XVMI_OWNERS_MAX;
+    sockets->first_owner = must_alloc(sockets->n + 1, sizeof(*sockets->first_owner));
+    sockets->owners = must_alloc(room, sizeof(*sockets->owners));
+    for (size_t i = 0; i < sockets->n && !status; i++) {
+        struct xvmi_owner owner = {0};
+        sockets->first_owner[i] = n;
+        if (!sockets->v[i].file)
+            continue;
+        status = xvmi_owner_of(finder, &sockets->v[i], &query, &owner);
+        if (!status && owner.kind == XVMI_OWNER_PROCESS)
+            add_owners(sockets, &n, &room, &owner);
+        else if (!status_is_final(status)) /* closed since it was listed */
+            status = XVMI_OK;
+        *more = *more || owner.more;
+    }
+    sockets->first_owner[sockets->n] = n;
+    return status;
+}
+
+static enum xvmi_status look_at_owners(struct sockets *sockets, struct xvmi_vm *vm)
+{
+    struct xvmi_finder *finder;
+    bool more = false;
+    enum xvmi_status status = XVMI_OK;
+    if (sockets->how == OWNERS_INDEX) {
+        status = xvmi_finder_new(vm, NULL, &finder);
+        if (!status) {
+            status = find_owners(sockets, finder, &more);
+            xvmi_finder_free(finder);
+        }
+    }
+    if (!status && (more || sockets->how == OWNERS_SCAN))
+        status = xvmi_owner_scan_new(vm, &sockets->scan);
+    return status;
+}
+
 static enum xvmi_status look_at_exes(struct sockets *sockets, struct xvmi_vm *vm)
 {
     struct xvmi_task *tasks = NULL;
@@ -146,7 +221,7 @@ static enum xvmi_status look_at_exes(struct sockets *sockets, struct xvmi_vm *vm
     qsort(tasks, n, sizeof(*tasks), by_address);
     for (size_t i = 0; !status && i < sockets->n; i++) {
         const struct xvmi_socket_owner *owners;
-        size_t found = xvmi_owner_scan_find(sockets->scan, &sockets->v[i], &owners);
+        size_t found = sockets_owners(sockets, i, &owners);
         for (size_t o = 0; !status && o < found; o++)
             status = look_at_exe(sockets, vm, tasks, n, &owners[o]);
     }
@@ -154,12 +229,14 @@ static enum xvmi_status look_at_exes(struct sockets *sockets, struct xvmi_vm *vm
     return status;
 }
 
-enum xvmi_status sockets_look_at(struct sockets *sockets, struct xvmi_vm *vm, bool owners)
+enum xvmi_status sockets_look_at(struct sockets *sockets, struct xvmi_vm *vm,
+                                 enum sockets_owners how)
 {
+    sockets->how = how;
     enum xvmi_status status = look_at_cgroups(sockets, vm);
-    if (!status && owners)
-        status = xvmi_owner_scan_new(vm, &sockets->scan);
-    if (!status && owners)
+    if (!status && how != OWNERS_NONE)
+        status = look_at_owners(sockets, vm);
+    if (!status && how != OWNERS_NONE)
         status = look_at_exes(sockets, vm);
     return status;
 }
@@ -176,6 +253,8 @@ void sockets_free(struct sockets *sockets)
     tdestroy(sockets->cgroups, free_look_up);
     tdestroy(sockets->exes, free_look_up);
     xvmi_owner_scan_free(sockets->scan);
+    free(sockets->owners);
+    free(sockets->first_owner);
     free(sockets->names);
     free(sockets->v);
     *sockets = (struct sockets){0};

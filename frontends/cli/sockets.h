@@ -12,14 +12,24 @@
 
 #include "sockname.h"
 
+/* How owners are looked for. */
+enum sockets_owners {
+    OWNERS_INDEX, /* socket by socket, as the look-up of a flow does */
+    OWNERS_SCAN,  /* through the descriptors of all processes */
+    OWNERS_NONE,
+};
+
 struct sockets {
     struct xvmi_socket *v;
     size_t n; /* the caller may leave some out before sockets_look_at() */
 
     struct unix_name *names; /* of all unix sockets, by inode: peers are named by them */
     size_t n_names;
-    struct xvmi_owner_scan *scan; /* NULL: owners are not looked for */
-    void *cgroups;                /* tsearch trees of struct look_up */
+    enum sockets_owners how;
+    struct xvmi_owner_scan *scan;     /* OWNERS_SCAN */
+    struct xvmi_socket_owner *owners; /* OWNERS_INDEX: those of v[i] from first_owner[i] on */
+    size_t *first_owner;              /* n + 1 */
+    void *cgroups;                    /* tsearch trees of struct look_up */
     void *exes;
 };
 
@@ -27,7 +37,8 @@ enum xvmi_status sockets_list(struct sockets *sockets, struct xvmi_vm *vm, unsig
 
 /* Owners, cgroups and executables of what is left. A status other than XVMI_OK means that nothing
  * may be printed. */
-enum xvmi_status sockets_look_at(struct sockets *sockets, struct xvmi_vm *vm, bool owners);
+enum xvmi_status sockets_look_at(struct sockets *sockets, struct xvmi_vm *vm,
+                                 enum sockets_owners how);
 
 void sockets_print_text(const struct sockets *sockets);
 void sockets_print_json(const struct sockets *sockets);

@@ -19,7 +19,8 @@
 struct ss_args {
     struct guest_args guest; /* first: the child parser's input */
     unsigned kinds;          /* 0: none named */
-    bool listening, all, v4, v6, no_owners;
+    enum sockets_owners how;
+    bool listening, all, v4, v6;
 };
 
 enum { OPT_OWNERS = 0x200 };
@@ -35,8 +36,9 @@ static const struct argp_option options[] = {
     {"ipv4", '4', NULL, 0, "Only IPv4", 2},
     {"ipv6", '6', NULL, 0, "Only IPv6", 2},
     {"owners", OPT_OWNERS, "HOW", 0,
-     "How to find who holds a socket: `scan' looks through the descriptors of all processes (the "
-     "default), `none' does not look",
+     "How to find who holds a socket: `index' asks for each (the default), `scan' looks through "
+     "the "
+     "descriptors of all processes, `none' does not look",
      3},
     {0},
 };
@@ -76,9 +78,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         args->v6 = true;
         return 0;
     case OPT_OWNERS:
-        args->no_owners = !strcmp(arg, "none");
-        if (!args->no_owners && strcmp(arg, "scan"))
-            fail_usage(state->name, "--owners is scan or none, not '%s'", arg);
+        if (!strcmp(arg, "index"))
+            args->how = OWNERS_INDEX;
+        else if (!strcmp(arg, "scan"))
+            args->how = OWNERS_SCAN;
+        else if (!strcmp(arg, "none"))
+            args->how = OWNERS_NONE;
+        else
+            fail_usage(state->name, "--owners is index, scan or none, not '%s'", arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -151,7 +158,7 @@ int cmd_ss(int argc, char **argv)
             if (wanted(&args, states, &sockets.v[i]))
                 sockets.v[kept++] = sockets.v[i];
         sockets.n = kept;
-        status = sockets_look_at(&sockets, vm, !args.no_owners);
+        status = sockets_look_at(&sockets, vm, args.how);
     }
     progress_stop();
     if (status)

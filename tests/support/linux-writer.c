@@ -21,6 +21,7 @@ static const struct {
     {"addr_list", 16},
     {"if_list", 16},
     {"ifa_local", 4},
+    {"ifa_broadcast", 4},
     {"hash_mix", 4},
     {"skc_hash", 4},
     {"skc_portaddr_node", 16},

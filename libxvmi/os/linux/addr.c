@@ -27,11 +27,16 @@ static enum xvmi_status list_ipv4(struct xl_guest *g, uint64_t in_dev, uint32_t 
     if (xw_get(g->space, &g->lay, in_dev, in_dev_addrs, &ifa, &fault))
         return xl_fault(g, &fault);
     while (ifa) {
-        struct xl_addr a = {.net = net, .family = XW_AF_INET};
+        static const uint8_t none[16];
+        struct xl_addr a = {.net = net, .family = XW_AF_INET}, b = a;
+        b.broadcast = true;
         if (xw_get_bytes(g->space, &g->lay, ifa, in_addr_local, a.addr, 4, &fault) ||
+            xw_get_bytes(g->space, &g->lay, ifa, in_addr_broadcast, b.addr, 4, &fault) ||
             xw_get(g->space, &g->lay, ifa, in_addr_next, &ifa, &fault))
             return xl_fault(g, &fault);
         enum xvmi_status status = add(g, addrs, &a);
+        if (!status && memcmp(b.addr, none, 4) && memcmp(b.addr, a.addr, 4))
+            status = add(g, addrs, &b);
         if (status)
             return status;
     }

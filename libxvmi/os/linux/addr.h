@@ -15,6 +15,7 @@ struct xl_addr {
     uint8_t addr[16]; /* IPv4 in the first four bytes, the rest zero */
     uint32_t net;     /* index into the list of namespaces */
     uint8_t family;
+    bool broadcast; /* that of a subnet: received, never sent from */
 };
 
 struct xl_addr_list {

@@ -6,11 +6,26 @@
 
 #define LISTEN_MASK 31 /* INET_LHTABLE_SIZE - 1, before 5.19 */
 
+static enum xvmi_status read_udp_table(struct xl_guest *g, uint64_t table, struct xl_udp_table *out)
+{
+    struct xw_fault fault;
+    uint64_t mask;
+    *out = (struct xl_udp_table){0};
+    if (!table)
+        return XVMI_OK;
+    if (xw_get(g->space, &g->lay, table, udp_table_hash, &out->hash, &fault) ||
+        xw_get(g->space, &g->lay, table, udp_table_hash2, &out->hash2, &fault) ||
+        xw_get(g->space, &g->lay, table, udp_table_mask, &mask, &fault))
+        return xl_fault(g, &fault);
+    out->mask = (uint32_t)mask;
+    return XVMI_OK;
+}
+
 static enum xvmi_status read_tables(struct xl_guest *g, uint64_t net, struct xl_net_tables *t)
 {
     const struct xw_layout *lay = &g->lay;
     struct xw_fault fault;
-    uint64_t tcp = g->sym.sym_tcp_hashinfo, udp = g->sym.sym_udp_table, v[5], lmask = LISTEN_MASK;
+    uint64_t tcp = g->sym.sym_tcp_hashinfo, udp = g->sym.sym_udp_table, v[2], lmask = LISTEN_MASK;
     *t = (struct xl_net_tables){.net = net};
     if (xw_has(lay->net_tcp_hashinfo) && xw_get(g->space, lay, net, net_tcp_hashinfo, &tcp, &fault))
         return xl_fault(g, &fault);
@@ -18,10 +33,7 @@ static enum xvmi_status read_tables(struct xl_guest *g, uint64_t net, struct xl_
         return xl_fault(g, &fault);
     if (xw_get(g->space, lay, net, net_hash_mix, &v[0], &fault) ||
         xw_get(g->space, lay, tcp, hashinfo_ehash, &t->ehash, &fault) ||
-        xw_get(g->space, lay, tcp, hashinfo_ehash_mask, &v[1], &fault) ||
-        xw_get(g->space, lay, udp, udp_table_hash, &t->udp_hash, &fault) ||
-        xw_get(g->space, lay, udp, udp_table_hash2, &t->udp_hash2, &fault) ||
-        xw_get(g->space, lay, udp, udp_table_mask, &v[2], &fault))
+        xw_get(g->space, lay, tcp, hashinfo_ehash_mask, &v[1], &fault))
         return xl_fault(g, &fault);
     t->lhash = tcp + lay->hashinfo_listening.off;
     if (!xw_has(lay->hashinfo_listening) &&
@@ -30,9 +42,9 @@ static enum xvmi_status read_tables(struct xl_guest *g, uint64_t net, struct xl_
         return xl_fault(g, &fault);
     t->hash_mix = (uint32_t)v[0];
     t->ehash_mask = (uint32_t)v[1];
-    t->udp_mask = (uint32_t)v[2];
     t->lhash_mask = (uint32_t)lmask;
-    return XVMI_OK;
+    enum xvmi_status status = read_udp_table(g, udp, &t->udp);
+    return status ? status : read_udp_table(g, g->sym.sym_udplite_table, &t->udplite);
 }
 
 /*

@@ -322,39 +322,38 @@ static enum xvmi_status find_listener(struct xl_sockfind *f, struct xl_query *q,
     return follow_listeners(f, q, xw_portaddr4_hash(0, q->lport, mix), found);
 }
 
-static enum xvmi_status follow_udp2(struct xl_sockfind *f, struct xl_query *q, uint32_t hash,
-                                    struct xl_found *found)
+static enum xvmi_status follow_udp2(struct xl_sockfind *f, const struct xl_udp_table *t,
+                                    struct xl_query *q, uint32_t hash, struct xl_found *found)
 {
     const struct xw_layout *lay = &f->g->lay;
     /* hash2 has larger slots than hash since 6.13 */
     uint32_t stride = lay->size_udp_slot_main ? lay->size_udp_slot_main : lay->size_udp_slot;
     struct chain chain = {
-        .head =
-            q->t->udp_hash2 + (uint64_t)(hash & q->t->udp_mask) * stride + lay->udp_slot_head.off,
+        .head = t->hash2 + (uint64_t)(hash & t->mask) * stride + lay->udp_slot_head.off,
         .node = lay->skc_portaddr_node,
         .score = score_udp,
     };
     return follow(f->g, &chain, q, found);
 }
 
-static enum xvmi_status find_udp(struct xl_sockfind *f, struct xl_query *q, struct xl_found *found)
+static enum xvmi_status find_udp(struct xl_sockfind *f, const struct xl_udp_table *t,
+                                 struct xl_query *q, struct xl_found *found)
 {
     uint32_t mix = q->t->hash_mix;
     bool v6 = q->flow->family == XW_AF_INET6;
     found->via = XVMI_VIA_UDP_HASH2;
-    enum xvmi_status status = follow_udp2(f, q,
+    enum xvmi_status status = follow_udp2(f, t, q,
                                           v6 ? xw_portaddr6_hash(q->local, q->lport, mix)
                                              : xw_portaddr4_hash(q->local[0], q->lport, mix),
                                           found);
     if (!status && !found->n)
-        status = follow_udp2(f, q, xw_portaddr4_hash(0, q->lport, mix), found);
+        status = follow_udp2(f, t, q, xw_portaddr4_hash(0, q->lport, mix), found);
     if (status || found->n)
         return status;
     /* A socket between two hashes: the first one has it always. */
     const struct xw_layout *lay = &f->g->lay;
     struct chain chain = {
-        .head = q->t->udp_hash +
-                (uint64_t)((q->lport + mix) & q->t->udp_mask) * lay->size_udp_slot +
+        .head = t->hash + (uint64_t)((q->lport + mix) & t->mask) * lay->size_udp_slot +
                 lay->udp_slot_head.off,
         .node = lay->skc_node,
         .score = score_udp,
@@ -427,15 +426,15 @@ static enum xvmi_status find_own(struct xl_sockfind *f, struct xl_query *q, stru
     }
     case IPPROTO_UDP_:
         found->kind = XVMI_SOCKET_UDP;
-        return find_udp(f, q, found);
+        return find_udp(f, &q->t->udp, q, found);
     case IPPROTO_ICMP_:
     case IPPROTO_ICMPV6_:
         return find_ping(f, q, found);
     case IPPROTO_SCTP_:
         return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED, "SCTP sockets are not looked up");
     case IPPROTO_UDPLITE_:
-        return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED,
-                              "UDP-Lite sockets are not looked up");
+        found->kind = XVMI_SOCKET_UDPLITE;
+        return q->t->udplite.hash ? find_udp(f, &q->t->udplite, q, found) : XVMI_OK;
     default:
         return XVMI_OK;
     }
@@ -477,29 +476,50 @@ static int tell_apart(const struct xl_sockfind *f, const uint8_t *mac, uint32_t 
     return 0;
 }
 
+/* Received by a group of hosts: not an address that any device has. */
+static bool is_group(const struct xvmi_flow *flow)
+{
+    static const uint8_t everybody[4] = {255, 255, 255, 255};
+    if (flow->direction != XVMI_FLOW_IN) /* nobody sends from such an address */
+        return false;
+    return flow->family == XW_AF_INET6
+               ? flow->local[0] == 0xff
+               : flow->local[0] >> 4 == 14 || !memcmp(flow->local, everybody, 4);
+}
+
+/* What one more namespace has joins what was found. */
+static enum xvmi_status add_net(struct xl_sockfind *f, const struct xvmi_flow *flow,
+                                const uint8_t *mac, bool last_resort, uint32_t net,
+                                struct xl_found *found)
+{
+    struct xl_found here;
+    enum xvmi_status status = find_in_net(f, flow, net, last_resort, &here);
+    if (status || !here.n)
+        return status;
+    int which = found->n ? tell_apart(f, mac, found->net, here.net) : 1;
+    if (!which)
+        return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED,
+                              "network namespaces %u and %u have this address and this flow",
+                              f->nets.v[found->net].inum, f->nets.v[here.net].inum);
+    if (which > 0)
+        *found = here;
+    return XVMI_OK;
+}
+
 /* In the namespaces that have the local address. */
 static enum xvmi_status find_in_nets(struct xl_sockfind *f, const struct xvmi_flow *flow,
                                      const uint8_t *mac, bool last_resort, struct xl_found *found)
 {
     size_t n;
     const struct xl_addr *has = xl_addr_find(&f->addrs, flow->family, flow->local, &n);
+    enum xvmi_status status = XVMI_OK;
     *found = (struct xl_found){0};
-    for (size_t i = 0; i < n; i++) {
-        struct xl_found here;
-        enum xvmi_status status = find_in_net(f, flow, has[i].net, last_resort, &here);
-        if (status)
-            return status;
-        if (!here.n)
-            continue;
-        int which = found->n ? tell_apart(f, mac, found->net, here.net) : 1;
-        if (!which)
-            return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED,
-                                  "network namespaces %u and %u have this address and this flow",
-                                  f->nets.v[found->net].inum, f->nets.v[here.net].inum);
-        if (which > 0)
-            *found = here;
-    }
-    return XVMI_OK;
+    for (size_t i = 0; i < n && !status; i++)
+        if (!has[i].broadcast || flow->direction == XVMI_FLOW_IN)
+            status = add_net(f, flow, mac, last_resort, has[i].net, found);
+    for (uint32_t i = 0; !n && is_group(flow) && i < f->nets.n && !status; i++)
+        status = add_net(f, flow, mac, false, i, found);
+    return status;
 }
 
 /* Behind the NAT of a namespace that has the local address. */

@@ -17,13 +17,19 @@
 
 #define XL_SOCK_COMMON_MAX 256 /* bytes; a struct sock_common has 136 */
 
+/* Sockets of UDP or UDP-Lite: filed by port, and by port and address. */
+struct xl_udp_table {
+    uint64_t hash, hash2; /* 0: this kernel has none */
+    uint32_t mask;
+};
+
 /* A namespace's hash tables. They stay where they are for as long as it lives. */
 struct xl_net_tables {
     uint64_t net;
     uint32_t hash_mix;
-    uint32_t ehash_mask, lhash_mask, udp_mask;
+    uint32_t ehash_mask, lhash_mask;
     uint64_t ehash, lhash;
-    uint64_t udp_hash, udp_hash2;
+    struct xl_udp_table udp, udplite;
 };
 
 /* What the local port does to the hash of a connection. */
