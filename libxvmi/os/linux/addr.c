@@ -137,9 +137,12 @@ static void sort_addrs(struct xl_addr_list *addrs)
     size_t kept = 0;
     if (addrs->n)
         qsort(addrs->v, addrs->n, sizeof(*addrs->v), by_address);
-    for (size_t i = 0; i < addrs->n; i++)
+    for (size_t i = 0; i < addrs->n; i++) {
         if (!kept || by_address(&addrs->v[kept - 1], &addrs->v[i]))
             addrs->v[kept++] = addrs->v[i];
+        else if (!addrs->v[i].broadcast)
+            addrs->v[kept - 1].broadcast = false;
+    }
     addrs->n = kept;
 }
 

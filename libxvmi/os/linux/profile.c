@@ -285,20 +285,17 @@ static enum xvmi_status from_file(struct xl_kernel *kernel, struct xo_space *spa
     return XVMI_OK;
 }
 
-/* What a vmlinux said of this build, or what this guest said of itself the last time. */
+/* `guest` NULL: what a vmlinux said of this build; else what this guest said of itself. */
 static enum xvmi_status from_cache(struct xl_kernel *kernel, struct xo_space *space,
-                                   const struct xt_want *wants, size_t nwants,
-                                   struct xvmi_profile **profile, struct xvmi_error *err)
+                                   const char *guest, const struct xt_want *wants, size_t nwants,
+                                   struct xvmi_profile **profile)
 {
     struct xvmi_profile *loaded;
     enum xvmi_status status =
-        xvmi_profile_cache_load(NULL, kernel->build_id, kernel->build_id_len, &loaded, err);
-    if (status)
-        status = xvmi_profile_cache_load(xm_name(space->mem), kernel->build_id,
-                                         kernel->build_id_len, &loaded, err);
+        xvmi_profile_cache_load(guest, kernel->build_id, kernel->build_id_len, &loaded, NULL);
     if (status)
         return status;
-    status = fit(kernel, space, loaded, wants, nwants, err);
+    status = fit(kernel, space, loaded, wants, nwants, NULL);
     if (status)
         xvmi_profile_unref(loaded);
     else
@@ -340,7 +337,8 @@ enum xvmi_status xl_profile_get(struct xl_kernel *kernel, struct xo_space *space
         status = from_file(kernel, space, how->path, wants, nwants, profile, &made, err);
     } else {
         if (!how->no_cache && kernel->build_id_len &&
-            !from_cache(kernel, space, wants, nwants, profile, NULL)) {
+            (!from_cache(kernel, space, NULL, wants, nwants, profile) ||
+             !from_cache(kernel, space, xm_name(space->mem), wants, nwants, profile))) {
             *from_the_cache = true;
             return XVMI_OK;
         }

@@ -66,7 +66,7 @@ static int match_local(const struct xw_layout *lay, const struct xl_query *q,
                        const struct xl_common *c)
 {
     bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
-    if (q->flow->family == XW_AF_INET6) {
+    if (q->flow.family == XW_AF_INET6) {
         if (!v6)
             return 0;
         if (all_zero(c, lay->skc_v6_rcv_saddr, 16))
@@ -86,7 +86,7 @@ static int match_remote(const struct xw_layout *lay, const struct xl_query *q,
                         const struct xl_common *c)
 {
     bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
-    if (q->flow->family == XW_AF_INET6) {
+    if (q->flow.family == XW_AF_INET6) {
         if (!v6)
             return 0;
         if (all_zero(c, lay->skc_v6_daddr, 16))
@@ -103,13 +103,13 @@ static int match_remote(const struct xw_layout *lay, const struct xl_query *q,
 static bool match_net_and_port(const struct xw_layout *lay, const struct xl_query *q,
                                const struct xl_common *c)
 {
-    return field(c, lay->skc_net) == q->t->net && field(c, lay->skc_num) == q->lport;
+    return field(c, lay->skc_net) == q->net && field(c, lay->skc_num) == q->lport;
 }
 
 static int score_established(const struct xw_layout *lay, const struct xl_query *q,
                              const struct xl_common *c)
 {
-    uint16_t rport = __builtin_bswap16(q->flow->rport);
+    uint16_t rport = __builtin_bswap16(q->flow.rport);
     return field(c, lay->skc_hash) == q->hash && match_net_and_port(lay, q, c) &&
            field(c, lay->skc_dport) == rport && match_local(lay, q, c) == 2 &&
            match_remote(lay, q, c) == 2;
@@ -122,7 +122,7 @@ static int score_listener(const struct xw_layout *lay, const struct xl_query *q,
     if (!local || !match_net_and_port(lay, q, c) || field(c, lay->skc_state) != XVMI_STATE_LISTEN)
         return 0;
     return local * 8 + (field(c, lay->skc_bound_dev_if) != 0) * 2 +
-           (field(c, lay->skc_family) == q->flow->family);
+           (field(c, lay->skc_family) == q->flow.family);
 }
 
 /* compute_score() of UDP. */
@@ -132,25 +132,25 @@ static int score_udp(const struct xw_layout *lay, const struct xl_query *q,
     int local = match_local(lay, q, c), remote = match_remote(lay, q, c);
     uint64_t dport = field(c, lay->skc_dport);
     if (!local || !remote || !match_net_and_port(lay, q, c) ||
-        (dport && dport != __builtin_bswap16(q->flow->rport)))
+        (dport && dport != __builtin_bswap16(q->flow.rport)))
         return 0;
     return local * 16 + (remote == 2) * 4 + (dport != 0) * 4 +
            (field(c, lay->skc_bound_dev_if) != 0) * 4 +
-           (field(c, lay->skc_family) == q->flow->family);
+           (field(c, lay->skc_family) == q->flow.family);
 }
 
 /* Raw and ping sockets: skc_num is the protocol or the id, any address or this one. */
 static int score_raw(const struct xw_layout *lay, const struct xl_query *q,
                      const struct xl_common *c)
 {
-    return field(c, lay->skc_family) == q->flow->family && match_net_and_port(lay, q, c) &&
+    return field(c, lay->skc_family) == q->flow.family && match_net_and_port(lay, q, c) &&
            match_local(lay, q, c) && match_remote(lay, q, c);
 }
 
 static int score_packet(const struct xw_layout *lay, const struct xl_query *q,
                         const struct xl_common *c)
 {
-    return field(c, lay->skc_net) == q->t->net;
+    return field(c, lay->skc_net) == q->net;
 }
 
 /* --- following a chain --- */
@@ -236,14 +236,14 @@ static uint64_t nulls_marker(uint32_t slot)
 static uint32_t tcp_hash(const struct xl_sockfind *f, const struct xl_query *q,
                          struct xl_hash_way way)
 {
-    const uint16_t rport = __builtin_bswap16(q->flow->rport);
+    const uint16_t rport = __builtin_bswap16(q->flow.rport);
     const uint16_t inside = way.port == XL_PORT_INSIDE ? q->lport : 0;
     const uint32_t addr_secret = f->addr_secrets[way.addr_secret];
     if (way.port == XL_PORT_ADDED_WHOLE)
         return xw_tcp6_hash_whole(q->local, q->lport, q->remote, rport, addr_secret,
                                   q->t->hash_mix);
     uint32_t hash =
-        q->flow->family == XW_AF_INET6
+        q->flow.family == XW_AF_INET6
             ? xw_tcp6_hash(q->local, inside, q->remote, rport, addr_secret,
                            f->secret6 + q->t->hash_mix)
             : xw_tcp4_hash(q->local[0], inside, q->remote[0], rport, f->secret4 + q->t->hash_mix);
@@ -270,7 +270,7 @@ static enum xvmi_status follow_established(struct xl_sockfind *f, struct xl_quer
 static enum xvmi_status find_established(struct xl_sockfind *f, struct xl_query *q,
                                          struct xl_found *found)
 {
-    bool v6 = q->flow->family == XW_AF_INET6;
+    bool v6 = q->flow.family == XW_AF_INET6;
     struct xl_hash_way *way = &f->way[v6];
     enum xvmi_status status = XVMI_OK;
     found->via = XVMI_VIA_EHASH;
@@ -312,7 +312,7 @@ static enum xvmi_status find_listener(struct xl_sockfind *f, struct xl_query *q,
     uint32_t mix = q->t->hash_mix;
     if (xw_has(f->g->lay.hashinfo_listening)) /* inet_lhashfn(): by port alone */
         return follow_listeners(f, q, q->lport + mix, found);
-    bool v6 = q->flow->family == XW_AF_INET6;
+    bool v6 = q->flow.family == XW_AF_INET6;
     enum xvmi_status status = follow_listeners(f, q,
                                                v6 ? xw_portaddr6_hash(q->local, q->lport, mix)
                                                   : xw_portaddr4_hash(q->local[0], q->lport, mix),
@@ -340,7 +340,7 @@ static enum xvmi_status find_udp(struct xl_sockfind *f, const struct xl_udp_tabl
                                  struct xl_query *q, struct xl_found *found)
 {
     uint32_t mix = q->t->hash_mix;
-    bool v6 = q->flow->family == XW_AF_INET6;
+    bool v6 = q->flow.family == XW_AF_INET6;
     found->via = XVMI_VIA_UDP_HASH2;
     enum xvmi_status status = follow_udp2(f, t, q,
                                           v6 ? xw_portaddr6_hash(q->local, q->lport, mix)
@@ -368,7 +368,7 @@ static enum xvmi_status find_raw(struct xl_sockfind *f, struct xl_query *q, uint
                                  struct xl_found *found)
 {
     const struct xw_layout *lay = &f->g->lay;
-    uint64_t table = q->flow->family == XW_AF_INET6 ? f->g->sym.sym_raw_v6 : f->g->sym.sym_raw_v4;
+    uint64_t table = q->flow.family == XW_AF_INET6 ? f->g->sym.sym_raw_v6 : f->g->sym.sym_raw_v4;
     if (!table)
         return XVMI_OK;
     const uint32_t slots[] = {xw_hash_32(q->t->hash_mix ^ num, RAW_LOG),
@@ -407,7 +407,7 @@ static enum xvmi_status find_packet(struct xl_sockfind *f, struct xl_query *q,
 {
     if (!xw_has(f->g->lay.net_packet))
         return XVMI_OK;
-    struct chain chain = {.head = q->t->net + f->g->lay.net_packet.off,
+    struct chain chain = {.head = q->net + f->g->lay.net_packet.off,
                           .node = f->g->lay.skc_node,
                           .score = score_packet};
     found->via = XVMI_VIA_PACKET;
@@ -418,7 +418,7 @@ static enum xvmi_status find_packet(struct xl_sockfind *f, struct xl_query *q,
 /* Sockets of the flow's own protocol. */
 static enum xvmi_status find_own(struct xl_sockfind *f, struct xl_query *q, struct xl_found *found)
 {
-    switch (q->flow->proto) {
+    switch (q->flow.proto) {
     case IPPROTO_TCP_: {
         found->kind = XVMI_SOCKET_TCP;
         enum xvmi_status status = find_established(f, q, found);
@@ -444,7 +444,10 @@ static enum xvmi_status find_own(struct xl_sockfind *f, struct xl_query *q, stru
 static enum xvmi_status find_in_net(struct xl_sockfind *f, const struct xvmi_flow *flow,
                                     uint32_t net, bool last_resort, struct xl_found *found)
 {
-    struct xl_query q = {.flow = flow, .t = &f->tables[net], .lport = flow->lport};
+    struct xl_query q = {.flow = *flow,
+                         .t = &f->tables[net],
+                         .net = f->tables[net].net,
+                         .lport = flow->lport};
     memcpy(q.local, flow->local, 16);
     memcpy(q.remote, flow->remote, 16);
     *found = (struct xl_found){.net = net};
@@ -581,7 +584,10 @@ bool xl_sockfind_still(const struct xl_sockfind *f, const struct xl_found *found
 enum xvmi_status xl_sockfind_listener(struct xl_sockfind *f, uint32_t net,
                                       const struct xvmi_flow *flow, struct xl_found *found)
 {
-    struct xl_query q = {.flow = flow, .t = &f->tables[net], .lport = flow->lport};
+    struct xl_query q = {.flow = *flow,
+                         .t = &f->tables[net],
+                         .net = f->tables[net].net,
+                         .lport = flow->lport};
     memcpy(q.local, flow->local, 16);
     memcpy(q.remote, flow->remote, 16);
     *found = (struct xl_found){.net = net};

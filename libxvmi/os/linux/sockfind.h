@@ -61,8 +61,9 @@ struct xl_sockfind {
 
 /* A flow and what a socket is compared with, in one namespace. */
 struct xl_query {
-    const struct xvmi_flow *flow;
-    const struct xl_net_tables *t;
+    struct xvmi_flow flow;
+    const struct xl_net_tables *t; /* until namespaces are looked at anew */
+    uint64_t net;
     uint32_t local[4], remote[4];
     uint16_t lport; /* what skc_num must be */
     uint32_t hash;  /* TCP: what skc_hash must be */
