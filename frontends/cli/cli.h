@@ -26,6 +26,7 @@ int cmd_ss(int argc, char **argv);
 int cmd_owner(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_filter(int argc, char **argv);
 
 /* Options and the one argument of every command that opens a guest. A command puts
  * guest_argp among its argp children and passes a struct guest_args as its input. */

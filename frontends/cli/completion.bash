@@ -56,12 +56,14 @@ _xvmi() {
     ss) options+=' --tcp --udp --raw --packet --unix --listening --all --ipv4 --ipv6 --owners
                    --json --profile --no-cache' ;;
     check) options+=' --to --json' ;;
+    filter) options+=' --dev --policy --name --miss --on-exit --dry-run --learn --events
+                       --json --profile --no-cache' ;;
     profile) options+=' --output --from --show --json --no-cache' ;;
     *) return ;;
     esac
 
     case $prev in
-    --profile | --show | --output | -o)
+    --profile | --show | --output | -o | --policy | --learn | --events)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -74,6 +76,18 @@ _xvmi() {
         mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur")
         return
         ;;
+    --dev)
+        mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net)" -- "$cur")
+        return
+        ;;
+    --miss)
+        mapfile -t COMPREPLY < <(compgen -W 'hold drop pass' -- "$cur")
+        return
+        ;;
+    --on-exit)
+        mapfile -t COMPREPLY < <(compgen -W 'open closed' -- "$cur")
+        return
+        ;;
     --from)
         _xvmi_uri "$cur"
         return
@@ -83,7 +97,7 @@ _xvmi() {
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
     elif [[ -z $command ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'info ps ss owner profile check' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'info ps ss owner profile check filter' -- "$cur")
     elif [[ $command == profile || $command == check ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -12,8 +12,8 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"info", cmd_info},   {"ps", cmd_ps},           {"ss", cmd_ss},
-    {"owner", cmd_owner}, {"profile", cmd_profile}, {"check", cmd_check},
+    {"info", cmd_info},       {"ps", cmd_ps},       {"ss", cmd_ss},         {"owner", cmd_owner},
+    {"profile", cmd_profile}, {"check", cmd_check}, {"filter", cmd_filter},
 };
 
 static const char doc[] =
@@ -26,6 +26,7 @@ static const char doc[] =
     "  owner    who inside the guest is behind a flow\n"
     "  profile  make or show a file that describes one kernel build\n"
     "  check    read a filter's policy and say what is wrong with it\n"
+    "  filter   let pass what a guest's processes may send\n"
     "\n"
     "A guest is named by a URI:\n"
     "  qemu:PATH   a running QEMU, by the path of its QMP socket\n"
@@ -52,8 +53,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->next = state->argc; /* the rest is the subcommand's */
         return 0;
     case ARGP_KEY_NO_ARGS:
-        fail_usage("xvmi",
-                   "no command given: info, ps, ss, owner, profile or check (see xvmi --help)");
+        fail_usage(
+            "xvmi",
+            "no command given: info, ps, ss, owner, profile, check or filter (see xvmi --help)");
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -78,7 +80,8 @@ int main(int argc, char **argv)
         argv[at] = must_printf("xvmi %s", commands[i].name);
         return commands[i].run(argc - at, argv + at);
     }
-    fail_usage("xvmi",
-               "'%s' is not a command: info, ps, ss, owner, profile or check (see xvmi --help)",
-               argv[at]);
+    fail_usage(
+        "xvmi",
+        "'%s' is not a command: info, ps, ss, owner, profile, check or filter (see xvmi --help)",
+        argv[at]);
 }

@@ -197,8 +197,10 @@ static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, s
     bool use = f->cache && !(frame->packet.has_type && f->program->needs & XVMI_NEED_ICMP_TYPE);
     if (use)
         xvmi_cache_lookup(f->cache, &packet, 1, event->time, &answer, NULL);
-    if (answer.outcome == XVMI_HIT)
+    if (answer.outcome == XVMI_HIT) {
         from_cache(f, answer.verdict, answer.rule, event);
+        event->cacheable = !xvmi_cache_get(f->cache, &packet.flow, &event->decision);
+    }
     if (answer.outcome == XVMI_HIT || (answer.outcome == XVMI_REVALIDATE && !frame->opens &&
                                        use_again(f, frame, answer.stamp, event, &decided))) {
         set_action(f, event);

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* xvmi filter: a policy on a guest's network device, until interrupted. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "progress.h"
+
+#define CACHE_BYTES (16u << 20)
+/* How long between looks at a guest that was reset and has no kernel yet. */
+#define STALE_MS 500
+
+enum {
+    OPT_DEV = 0x500,
+    OPT_POLICY,
+    OPT_NAME,
+    OPT_MISS,
+    OPT_ON_EXIT,
+    OPT_DRY_RUN,
+    OPT_LEARN,
+    OPT_EVENTS,
+};
+
+static const struct argp_option options[] = {
+    {"dev", OPT_DEV, "TAP", 0, "The guest's network device on this host", 1},
+    {"policy", OPT_POLICY, "FILE", 0, "What may pass, see xvmi-policy(5)", 1},
+    {"name", OPT_NAME, "NAME", 0,
+     "By which the policy knows the guest; default: the last part of URI without its extension", 1},
+    {"miss", OPT_MISS, "FATE", 0,
+     "What happens to a packet until it is known who sent it: hold (default), drop or pass", 2},
+    {"on-exit", OPT_ON_EXIT, "STATE", 0,
+     "What the device is without this program: open (default) or closed", 2},
+    {"dry-run", OPT_DRY_RUN, NULL, 0, "Decide as ever, but let everything pass", 3},
+    {"learn", OPT_LEARN, "FILE", 0,
+     "Let everything pass, and write a policy that allows what was seen", 3},
+    {"events", OPT_EVENTS, "FILE", 0, "Write decisions to FILE (-: standard output), as JSON", 3},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct filter_args *args = state->input;
+    static const char *const fates[] = {"hold", "drop", "pass"};
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &args->guest;
+        return 0;
+    case OPT_DEV:
+        args->dev = arg;
+        return 0;
+    case OPT_POLICY:
+        args->policy = arg;
+        return 0;
+    case OPT_NAME:
+        args->name = arg;
+        return 0;
+    case OPT_MISS:
+        for (int i = 0; i < 3; i++)
+            if (!strcmp(arg, fates[i])) {
+                args->miss = (enum xtc_miss)i;
+                return 0;
+            }
+        fail_usage(state->name, "--miss takes hold, drop or pass, not '%s'", arg);
+    case OPT_ON_EXIT:
+        args->on_exit = strcmp(arg, "closed") ? XTC_OPEN : XTC_CLOSED;
+        if (strcmp(arg, "closed") && strcmp(arg, "open"))
+            fail_usage(state->name, "--on-exit takes open or closed, not '%s'", arg);
+        return 0;
+    case OPT_DRY_RUN:
+        args->dry_run = true;
+        return 0;
+    case OPT_LEARN:
+        args->learn = arg;
+        return 0;
+    case OPT_EVENTS:
+        args->events = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!args->dev)
+            fail_usage(state->name, "say which device with --dev (see %s --help)", state->name);
+        if (!args->policy && !args->learn)
+            fail_usage(state->name, "say what may pass with --policy (see %s --help)", state->name);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- the policy ---- */
+
+static void say(void *context, const struct xvmi_policy_message *message)
+{
+    char text[2048];
+    (void)context;
+    xvmi_policy_message_format(message, text, sizeof(text));
+    fputs(text, stderr);
+}
+
+static enum xvmi_status load_policy(const struct filter_session *s, struct xvmi_policy **policy,
+                                    struct xvmi_error *err)
+{
+    static const char all[] = "vm \"*\" { default allow }\n";
+    const struct xvmi_policy_options how = {.size = sizeof(how), .message = say};
+    if (s->args->policy)
+        return xvmi_policy_load(s->args->policy, &how, policy, err);
+    return xvmi_policy_parse(all, sizeof(all) - 1, "<none>", &how, policy, err);
+}
+
+static void reload(struct filter_session *s)
+{
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    struct xvmi_policy *policy;
+    enum xvmi_status status = load_policy(s, &policy, &err);
+    if (!status)
+        status = xvmi_filter_reload(s->filter, policy, &err);
+    if (status) {
+        xvmi_policy_unref(policy);
+        filter_note(s, "reload-failed", "the old policy stays: %s", err.text);
+        return;
+    }
+    xvmi_policy_unref(s->policy);
+    s->policy = policy;
+    if (xtc_renew(s->tc, s->filter, xvmi_policy_digest(policy), &err))
+        filter_note(s, "reload-incomplete", "what the guest receives is not filtered: %s",
+                    err.text);
+    else
+        filter_note(s, "reloaded", "another policy is in force");
+}
+
+/* ---- the guest ---- */
+
+static enum xvmi_status new_filter(const struct filter_session *s, struct xvmi_vm *vm,
+                                   struct xvmi_finder **finder, struct xvmi_filter **filter,
+                                   struct xvmi_error *err)
+{
+    enum xvmi_status status = xvmi_finder_new(vm, NULL, finder);
+    if (status)
+        return xvmi_error_set(err, status, "%s", xvmi_vm_error(vm));
+    const struct xvmi_filter_options how = {
+        .size = sizeof(how),
+        .vm = vm,
+        .finder = *finder,
+        .policy = s->policy,
+        .cache = s->cache,
+        .name = s->name,
+        .dry_run = s->args->dry_run,
+        .learn = s->args->learn,
+    };
+    status = xvmi_filter_new(&how, filter, err);
+    if (status) {
+        xvmi_finder_free(*finder);
+        *finder = NULL;
+    }
+    return status;
+}
+
+static void watch(const struct filter_session *s, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    if (fd >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event))
+        fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
+}
+
+static void watch_guest(struct filter_session *s)
+{
+    if (xvmi_vm_event_fd(s->vm, &s->life))
+        s->life = -1;
+    watch(s, s->life);
+}
+
+/* The guest boots: its new kernel, or not yet. */
+static void open_again(struct filter_session *s)
+{
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    struct xvmi_vm_options how = {.size = sizeof(how),
+                                  .profile = s->args->guest.profile,
+                                  .no_cache = s->args->guest.no_cache};
+    struct xvmi_vm *vm = NULL;
+    struct xvmi_finder *finder;
+    struct xvmi_filter *filter;
+    enum xvmi_status status = xvmi_vm_open(s->args->guest.uri, &how, &vm, &err);
+    if (!status)
+        status = new_filter(s, vm, &finder, &filter, &err);
+    if (status) {
+        xvmi_vm_close(vm);
+        s->done = status == XVMI_ERR_GONE || status == XVMI_ERR_NOT_FOUND;
+        if (s->done)
+            filter_note(s, "ended", "the guest ended: %s", err.text);
+        return;
+    }
+    if (s->life >= 0)
+        epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->life, NULL);
+    if (s->args->learn)
+        (void)filter_write_learned(s);
+    xvmi_cache_invalidate_vm(s->cache, 0);
+    if (xtc_renew(s->tc, filter, xvmi_policy_digest(s->policy), &err))
+        filter_note(s, "renew-failed", "%s", err.text);
+    xvmi_filter_free(s->filter);
+    xvmi_finder_free(s->finder);
+    xvmi_vm_close(s->vm);
+    s->vm = vm;
+    s->finder = finder;
+    s->filter = filter;
+    s->stale = false;
+    watch_guest(s);
+    filter_note(s, "attached", "the guest's new kernel was found");
+}
+
+/* Is the guest still the one that we know? */
+static void look_again(struct filter_session *s)
+{
+    s->suspect = false;
+    enum xvmi_status status = xvmi_vm_refresh(s->vm);
+    if (status == XVMI_ERR_GONE) {
+        s->done = true;
+        filter_note(s, "ended", "the guest ended");
+    } else if (status == XVMI_ERR_CHANGED && !s->stale) {
+        struct xvmi_error err = XVMI_ERROR_INIT;
+        s->stale = true;
+        xvmi_cache_invalidate_vm(s->cache, 0);
+        if (xtc_renew(s->tc, s->filter, xvmi_policy_digest(s->policy), &err))
+            filter_note(s, "renew-failed", "%s", err.text);
+        filter_note(s, "changed", "the guest was reset: looking for its new kernel");
+        open_again(s);
+    }
+}
+
+static void hear_guest(struct filter_session *s)
+{
+    enum xvmi_vm_event event;
+    while (!s->done && !xvmi_vm_event(s->vm, &event) && event != XVMI_VM_NOTHING) {
+        struct xvmi_vm *vm = s->vm;
+        filter_note(s, xvmi_vm_event_text(event), "guest: %s", xvmi_vm_event_text(event));
+        if (event == XVMI_VM_ENDED)
+            s->done = true;
+        if (event == XVMI_VM_RESET || event == XVMI_VM_MEMORY)
+            look_again(s);
+        if (s->vm != vm)
+            break;
+    }
+}
+
+/* ---- the loop ---- */
+
+static void hear_signal(struct filter_session *s)
+{
+    struct signalfd_siginfo info;
+    if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+        return;
+    if (info.ssi_signo == SIGHUP)
+        reload(s);
+    else if (info.ssi_signo == SIGUSR1)
+        filter_print_counters(s);
+    else
+        s->done = true;
+    if (info.ssi_signo == SIGUSR1)
+        (void)filter_write_learned(s);
+}
+
+static void serve(struct filter_session *s)
+{
+    struct epoll_event events[4];
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    int n = epoll_wait(s->epoll, events, 4, s->stale ? STALE_MS : -1);
+    if (n < 0 && errno != EINTR)
+        fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.fd == s->signals)
+            hear_signal(s);
+        else if (events[i].data.fd == xtc_fd(s->tc) && xtc_work(s->tc, &err))
+            fail(s->command, err.status, err.text);
+    }
+    for (int i = 0; i < n; i++)
+        if (events[i].data.fd == s->life) {
+            hear_guest(s);
+            break;
+        }
+    if (s->suspect)
+        look_again(s);
+    if (s->stale && !n)
+        open_again(s);
+}
+
+/* ---- beginning and end ---- */
+
+static const char *name_of(const struct filter_args *args)
+{
+    if (args->name)
+        return args->name;
+    const char *colon = strchr(args->guest.uri, ':'), *slash = strrchr(args->guest.uri, '/');
+    char *name = must_printf("%s", slash ? slash + 1 : colon ? colon + 1 : args->guest.uri);
+    char *dot = strrchr(name, '.');
+    if (dot && dot > name)
+        *dot = 0;
+    return name;
+}
+
+static void take_signals(struct filter_session *s)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    signal(SIGPIPE, SIG_IGN); /* a reader of events that went away */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) ||
+        (s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
+        fail(s->command, XVMI_ERR_IO, must_printf("signals: %s", strerror(errno)));
+}
+
+/* Which of the guest's devices it is, if its hypervisor knows. */
+static uint8_t number_of_nic(struct xvmi_vm *vm, const char *dev)
+{
+    struct xvmi_nic *nics;
+    size_t n;
+    uint8_t number = 0;
+    if (xvmi_vm_nics(vm, &nics, &n))
+        return 0;
+    for (size_t i = 0; i < n && i < UINT8_MAX; i++)
+        if (!strncmp(nics[i].dev, dev, sizeof(nics[i].dev)))
+            number = (uint8_t)i;
+    free(nics);
+    return number;
+}
+
+static void begin(struct filter_session *s)
+{
+    const struct filter_args *args = s->args;
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    struct xvmi_cache_options cache = {.size = sizeof(cache), .memory = CACHE_BYTES};
+    enum xvmi_status status = load_policy(s, &s->policy, &err);
+    if (status)
+        fail(s->command, status, err.text);
+    filter_open_events(s);
+    s->vm = guest_open(s->command, &args->guest);
+    s->nic = number_of_nic(s->vm, args->dev);
+    status = xvmi_cache_new(&cache, &s->cache, &err);
+    if (!status)
+        status = new_filter(s, s->vm, &s->finder, &s->filter, &err);
+    if (status)
+        fail(s->command, status, err.text);
+    const struct xtc_options how = {
+        .size = sizeof(how),
+        .dev = args->dev,
+        .filter = s->filter,
+        .policy = xvmi_policy_digest(s->policy),
+        .nic = s->nic,
+        .dry_run = args->dry_run || args->learn,
+        .miss = args->miss,
+        .on_exit = args->on_exit,
+        .event = filter_event,
+        .context = s,
+    };
+    status = xtc_open(&how, &s->tc, &err);
+    if (status)
+        fail(s->command, status, err.text);
+    s->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll < 0)
+        fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
+    watch(s, s->signals);
+    watch(s, xtc_fd(s->tc));
+    watch_guest(s);
+    filter_note(s, "started", "%s is filtered (%s%s)", args->dev, xtc_attached_by(s->tc),
+                xtc_took_over(s->tc) ? ", taken over" : "");
+}
+
+static int end(struct filter_session *s)
+{
+    filter_print_counters(s);
+    bool written = filter_write_learned(s);
+    xtc_close(s->tc);
+    filter_note(s, "stopped", "%s is %s", s->args->dev,
+                s->args->on_exit == XTC_OPEN ? "open" : "closed to what is not known");
+    xvmi_filter_free(s->filter);
+    xvmi_finder_free(s->finder);
+    xvmi_vm_close(s->vm);
+    xvmi_cache_unref(s->cache);
+    xvmi_policy_unref(s->policy);
+    if (!s->args->name)
+        free((char *)s->name);
+    return written ? EXIT_DONE : EXIT_NO_ANSWER;
+}
+
+int cmd_filter(int argc, char **argv)
+{
+    const struct argp_child children[] = {{&guest_argp, 0, NULL, 0}, {0}};
+    const struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .children = children,
+        .doc = "Let pass what a guest's processes may send, as a policy says."
+               "\v"
+               "Runs until it is interrupted or the guest ends. SIGHUP loads the policy again, "
+               "SIGUSR1 prints counters. Needs root, and the network namespace of the device.\n"
+               "\n"
+               "Examples:\n"
+               "  xvmi filter qemu:/run/web.qmp --dev tap0 --policy web.policy --events -\n"
+               "  xvmi filter qemu:/run/web.qmp --dev tap0 --learn web.policy",
+    };
+    struct filter_args args = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &args);
+    struct filter_session session = {
+        .command = argv[0], .args = &args, .name = name_of(&args), .life = -1};
+    take_signals(&session);
+    begin(&session);
+    while (!session.done)
+        serve(&session);
+    return end(&session);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XVMI_CLI_FILTER_H
+#define XVMI_CLI_FILTER_H
+
+/* What the files of `xvmi filter` share. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xvmi/filter.h>
+#include <xvmi/owner.h>
+
+#include "../tc/tc.h"
+#include "cli.h"
+#include "json.h"
+
+struct filter_args {
+    struct guest_args guest;
+    const char *dev, *policy, *name, *learn, *events;
+    enum xtc_miss miss;
+    enum xtc_on_exit on_exit;
+    bool dry_run;
+};
+
+struct filter_session {
+    const char *command; /* for messages */
+    const struct filter_args *args;
+    const char *name; /* the guest's, for the policy */
+    struct xvmi_policy *policy;
+    struct xvmi_cache *cache;
+    struct xvmi_vm *vm;
+    struct xvmi_finder *finder;
+    struct xvmi_filter *filter;
+    struct xtc *tc;
+    uint8_t nic;
+    int signals; /* signalfd */
+    int life;    /* xvmi_vm_event_fd(); -1: the guest does not tell */
+    int epoll;
+    int events; /* -1: none */
+    uint64_t events_lost;
+    bool suspect; /* a look-up failed as they do when the guest was reset */
+    bool stale;   /* it was, and its new kernel was not found yet */
+    bool done;
+};
+
+/* xtc_options.event */
+void filter_event(void *session, const struct xvmi_filter_event *event);
+/* Something that is not about a frame: a line on stderr, and an event {time, vm, event, text}. */
+void filter_note(struct filter_session *s, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void filter_open_events(struct filter_session *s);
+/* On stderr; one JSON object with --json. */
+void filter_print_counters(struct filter_session *s);
+/* What was learned so far, if it is to be; the file is replaced as a whole. False: it could not
+ * be written, which was said. */
+bool filter_write_learned(struct filter_session *s);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef XTC_PRIVATE_H
+#define XTC_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <bpf/libbpf.h>
+
+#include "attach.h"
+#include "shared.h"
+#include "slow.h"
+#include "tc.h"
+
+#define XTC_QUEUE_MAX 4096u
+/* Frames read before others have their turn. */
+#define XTC_BATCH 64u
+
+/* One direction. */
+struct xtc_way {
+    int fd; /* of the slow device; -1: the direction is not filtered */
+    int ifindex;
+    struct xtc_hook hook, back, guard;
+    uint32_t written;         /* frames sent on, to compare with xtc_path.left */
+    uint64_t written_at;      /* when the last one was */
+    uint16_t acks[XTC_BATCH]; /* lanes of frames that are dealt with, but maybe not through */
+    uint32_t n_acks;
+    bool snapped; /* `snap` is `entered` of all lanes at the last tick */
+    uint32_t snap[XTC_LANES];
+};
+
+struct xtc {
+    struct xtc_options options;
+    int ifindex;
+    struct xtc_bpf *bpf;
+    struct xtc_shared *shared;
+    int flows; /* the map's descriptor; `bpf` owns it */
+    struct ring_buffer *ring;
+    int epoll, timer, raw;
+    bool took_over, ticking, gone;
+    struct xtc_way ways[2]; /* by enum xvmi_flow_direction */
+    struct xtc_stats stats;
+    uint8_t buffer[XTC_VNET_HEADER + 65536 + 64]; /* a header and a frame */
+};
+
+/* ring_buffer_sample_fn */
+int xtc_be_told(void *tc, void *data, size_t size);
+/* What waits of one direction, up to XTC_BATCH frames; false when there is more. */
+bool xtc_drain(struct xtc *tc, enum xvmi_flow_direction direction);
+/* Open the lanes of frames that are through. */
+void xtc_settle(struct xtc *tc, enum xvmi_flow_direction direction, uint64_t now);
+/* From time to time while frames are in flight: forget those that were lost on the way. */
+void xtc_tick(struct xtc *tc, enum xvmi_flow_direction direction);
+
+uint64_t xtc_now(void);
+
+#endif

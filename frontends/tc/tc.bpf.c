@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The packet path in the kernel. Four programs:
+ *
+ *   xvmi_out, xvmi_in     ingress and egress of the guest's device: what it sends and receives
+ *   xvmi_back_*           ingress of the slow device of one direction: what the agent sends on
+ *   xvmi_guard            egress of a slow device: nothing but what we redirect gets to the agent
+ *
+ * A frame on its way round carries a mark that no guest can set. Liveness of the agent needs no
+ * clock: the slow devices belong to its descriptors, and the kernel takes a device that goes away
+ * out of the map that we look it up in (dev_map_notification(), kernel/bpf/devmap.c).
+ */
+#include <linux/types.h>
+
+typedef __u8 uint8_t;
+typedef __u16 uint16_t;
+typedef __u32 uint32_t;
+typedef __u64 uint64_t;
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "parse.h"
+#include "shared.h"
+
+#define NEXT TC_ACT_UNSPEC /* TCX_NEXT: other programs have their say */
+#define DROP TC_ACT_SHOT
+
+const volatile struct xtc_config config;
+struct xtc_shared shared;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct xvmi_flow);
+    __type(value, struct xtc_entry);
+} xvmi_flows SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_DEVMAP);
+    __uint(max_entries, 2);
+    __uint(key_size, sizeof(uint32_t));
+    __uint(value_size, sizeof(uint32_t));
+} xvmi_slow SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 2);
+    __type(key, uint32_t);
+    __type(value, struct xtc_counts);
+} xvmi_counts SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 256 * 1024);
+} xvmi_told SEC(".maps");
+
+XTC_INLINE void tell(struct __sk_buff *skb, uint32_t dir, int revalidate, struct xtc_counts *counts)
+{
+    uint32_t have = skb->len;
+    struct xtc_told *told = bpf_ringbuf_reserve(&xvmi_told, sizeof(*told), 0);
+    counts->told++;
+    if (!told) {
+        counts->untold++;
+        return;
+    }
+    told->len = have;
+    told->tci = (uint16_t)skb->vlan_tci;
+    told->proto = skb->vlan_present ? (uint16_t)skb->vlan_proto : 0;
+    told->direction = (uint8_t)dir;
+    told->revalidate = (uint8_t)revalidate;
+    told->pad[0] = told->pad[1] = 0;
+    if (have > XTC_TOLD_BYTES)
+        have = XTC_TOLD_BYTES;
+    if (have < 1 || bpf_skb_load_bytes(skb, 0, told->data, have)) {
+        bpf_ringbuf_discard(told, 0);
+        counts->untold++;
+        return;
+    }
+    told->have = have;
+    bpf_ringbuf_submit(told, 0);
+}
+
+/* NULL: there is no agent. A key of its own keeps `dir` a constant for the verifier. */
+XTC_INLINE uint32_t *slow_device(uint32_t dir)
+{
+    uint32_t key = dir;
+    return bpf_map_lookup_elem(&xvmi_slow, &key);
+}
+
+/* What there is no agent for. */
+XTC_INLINE int orphaned(struct xtc_counts *counts)
+{
+    counts->orphaned++;
+    return config.orphaned == XTC_FATE_PASS ? NEXT : DROP;
+}
+
+XTC_INLINE int overflow(struct xtc_counts *counts)
+{
+    counts->overflow++;
+    return config.overflow == XTC_FATE_PASS ? NEXT : DROP;
+}
+
+XTC_INLINE int is_busy(const struct xtc_path *path)
+{
+    return *(volatile uint32_t *)&path->held != *(volatile uint32_t *)&path->released;
+}
+
+XTC_INLINE uint32_t in_lane(const struct xtc_lane *lane)
+{
+    return *(volatile uint32_t *)&lane->entered - *(volatile uint32_t *)&lane->acked;
+}
+
+XTC_INLINE int hold(struct __sk_buff *skb, struct xtc_path *path, struct xtc_lane *lane,
+                    uint32_t slow, struct xtc_counts *counts)
+{
+    uint32_t before = in_lane(lane);
+    if (!before)
+        lane->drain = 0;
+    if (before >= config.lane)
+        lane->drain = 1;
+    if (lane->drain ||
+        *(volatile uint32_t *)&path->held - *(volatile uint32_t *)&path->released >= config.queue)
+        return overflow(counts);
+    __sync_fetch_and_add(&lane->entered, 1);
+    __sync_fetch_and_add(&path->held, 1);
+    counts->held++;
+    skb->mark = config.mark;
+    return bpf_redirect(slow, 0);
+}
+
+XTC_INLINE int miss(struct __sk_buff *skb, uint32_t dir, struct xtc_lane *lane,
+                    struct xtc_counts *counts)
+{
+    uint32_t *slow = slow_device(dir);
+    if (!slow)
+        return orphaned(counts);
+    if (config.miss == XTC_FATE_HOLD)
+        return hold(skb, &shared.path[dir], lane, *slow, counts);
+    counts->missed++;
+    tell(skb, dir, 0, counts);
+    return config.miss == XTC_FATE_PASS ? NEXT : DROP;
+}
+
+/* May this decision be used for this packet? */
+XTC_INLINE int holds(struct __sk_buff *skb, uint32_t dir, struct xtc_entry *entry, int opens,
+                     struct xtc_counts *counts)
+{
+    uint64_t now = bpf_ktime_get_coarse_ns();
+    int due = now >= entry->due;
+    if (opens && (config.miss == XTC_FATE_HOLD || now > entry->decided + XTC_OPEN_NS))
+        return 0;
+    if (entry->packets) {
+        if (entry->packets == 1)
+            due = 1;
+        else
+            __sync_fetch_and_add(&entry->packets, -1);
+    }
+    if (!due || !slow_device(dir))
+        return 1; /* without an agent, what was decided goes on */
+    if (!entry->asked) {
+        entry->asked = 1;
+        if (now < entry->due) /* by the count of packets */
+            entry->due = now;
+        tell(skb, dir, 1, counts);
+        return 1;
+    }
+    return now - entry->due < XTC_GRACE_NS;
+}
+
+XTC_INLINE int judge(struct __sk_buff *skb, uint32_t dir)
+{
+    uint32_t key = dir;
+    struct xtc_counts *counts = bpf_map_lookup_elem(&xvmi_counts, &key);
+    struct xtc_path *path = &shared.path[dir];
+    struct xvmi_flow flow = {.vm = config.vm, .direction = (uint8_t)dir, .nic = config.nic};
+    struct xtc_lane *lane = &path->lanes[0];
+    struct xtc_entry *entry;
+    int opens;
+    if (!counts)
+        return DROP;
+    if (skb->mark == config.mark) {
+        skb->mark = 0;
+        __sync_fetch_and_add(&path->left, 1);
+        return NEXT;
+    }
+    uint32_t want = skb->len < XTC_HEADERS ? skb->len : XTC_HEADERS;
+    if ((uint32_t)(skb->data_end - skb->data) < want && bpf_skb_pull_data(skb, want))
+        return DROP;
+    struct xtc_frame frame = {
+        .data = (const uint8_t *)(long)skb->data,
+        .end = (const uint8_t *)(long)skb->data_end,
+        .len = skb->len,
+        .tags = skb->vlan_present,
+        .in = dir == XVMI_FLOW_IN,
+    };
+    if (!xtc_parse(&frame, &flow, &opens))
+        return miss(skb, dir, lane, counts);
+    entry = bpf_map_lookup_elem(&xvmi_flows, &flow);
+    if (!entry || entry->epoch != shared.epoch || !holds(skb, dir, entry, opens, counts)) {
+        lane = &path->lanes[xtc_lane_of(&flow, config.secret)];
+        return miss(skb, dir, lane, counts);
+    }
+    if (entry->verdict != XVMI_VERDICT_PASS) {
+        if (config.orphaned == XTC_FATE_PASS && !slow_device(dir))
+            return orphaned(counts);
+        counts->dropped++;
+        return DROP;
+    }
+    if (is_busy(path)) {
+        lane = &path->lanes[xtc_lane_of(&flow, config.secret)];
+        uint32_t *slow = in_lane(lane) ? slow_device(dir) : 0;
+        if (slow)
+            return hold(skb, path, lane, *slow, counts);
+    }
+    counts->passed++;
+    return NEXT;
+}
+
+SEC("tc")
+int xvmi_out(struct __sk_buff *skb)
+{
+    return judge(skb, XVMI_FLOW_OUT);
+}
+
+SEC("tc")
+int xvmi_in(struct __sk_buff *skb)
+{
+    return judge(skb, XVMI_FLOW_IN);
+}
+
+SEC("tc")
+int xvmi_back_out(struct __sk_buff *skb)
+{
+    skb->mark = config.mark;
+    return bpf_redirect(config.ifindex, BPF_F_INGRESS);
+}
+
+SEC("tc")
+int xvmi_back_in(struct __sk_buff *skb)
+{
+    skb->mark = config.mark;
+    return bpf_redirect(config.ifindex, 0);
+}
+
+SEC("tc")
+int xvmi_guard(struct __sk_buff *skb)
+{
+    if (skb->mark != config.mark)
+        return DROP;
+    skb->mark = 0;
+    return NEXT;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
