@@ -485,8 +485,7 @@ static enum xvmi_status search_tasks(struct search *s)
     enum xvmi_status status = xl_task_list(g, &tasks, &n);
     if (status)
         return status;
-    if (!s->list->n)
-        s->list->via = XVMI_VIA_TASKS;
+    s->list->via = XVMI_VIA_TASKS;
     for (size_t i = 0; i < n; i++) {
         struct xl_holder holder = {tasks[i].addr, tasks[i].start_ns, tasks[i].addr, tasks[i].pid,
                                    -1};
