@@ -23,8 +23,7 @@ static const char *next_arg(struct xk_cmdline *rest)
     return arg;
 }
 
-/* The value of the next option called `name`, with one dash or two. */
-static const char *next_option(struct xk_cmdline *rest, const char *name)
+const char *xk_cmdline_option(struct xk_cmdline *rest, const char *name)
 {
     const char *arg;
     while ((arg = next_arg(rest))) {
@@ -39,12 +38,10 @@ static const char *next_option(struct xk_cmdline *rest, const char *name)
 
 static bool has_option(struct xk_cmdline cmdline, const char *name)
 {
-    return next_option(&cmdline, name) != NULL;
+    return xk_cmdline_option(&cmdline, name) != NULL;
 }
 
-/* The value of `key` in "a=b,key=value,..."; a comma in a value is doubled. With key NULL: what
- * stands first. False when there is none or it does not fit. */
-static bool property(const char *list, const char *key, char *value, size_t size)
+bool xk_cmdline_property(const char *list, const char *key, char *value, size_t size)
 {
     bool first = true;
     for (; *list; first = false) {
@@ -70,7 +67,7 @@ static bool property(const char *list, const char *key, char *value, size_t size
 static bool is_server(const char *list)
 {
     char value[8];
-    if (property(list, "server", value, sizeof(value)))
+    if (xk_cmdline_property(list, "server", value, sizeof(value)))
         return !strcmp(value, "on") || !strcmp(value, "yes");
     const char *at = strstr(list, ",server");
     return at && (at[7] == 0 || at[7] == ',');
@@ -81,10 +78,11 @@ static bool chardev_path(struct xk_cmdline cmdline, const char *id, char path[XK
 {
     const char *list;
     char value[256];
-    while ((list = next_option(&cmdline, "chardev"))) {
-        if (property(list, NULL, value, sizeof(value)) && !strcmp(value, "socket") &&
-            property(list, "id", value, sizeof(value)) && !strcmp(value, id) && is_server(list))
-            return property(list, "path", path, XK_PATH_MAX) && *path;
+    while ((list = xk_cmdline_option(&cmdline, "chardev"))) {
+        if (xk_cmdline_property(list, NULL, value, sizeof(value)) && !strcmp(value, "socket") &&
+            xk_cmdline_property(list, "id", value, sizeof(value)) && !strcmp(value, id) &&
+            is_server(list))
+            return xk_cmdline_property(list, "path", path, XK_PATH_MAX) && *path;
     }
     return false;
 }
@@ -95,12 +93,13 @@ static bool monitor_path(struct xk_cmdline cmdline, const char *list, bool mon,
 {
     char value[256];
     if (mon)
-        return property(list, "mode", value, sizeof(value)) && !strcmp(value, "control") &&
-               (property(list, "chardev", value, sizeof(value)) ||
-                property(list, NULL, value, sizeof(value))) &&
+        return xk_cmdline_property(list, "mode", value, sizeof(value)) &&
+               !strcmp(value, "control") &&
+               (xk_cmdline_property(list, "chardev", value, sizeof(value)) ||
+                xk_cmdline_property(list, NULL, value, sizeof(value))) &&
                chardev_path(cmdline, value, path);
     return !strncmp(list, "unix:", 5) && is_server(list) &&
-           property(list + 5, NULL, path, XK_PATH_MAX) && *path;
+           xk_cmdline_property(list + 5, NULL, path, XK_PATH_MAX) && *path;
 }
 
 enum xvmi_status xk_cmdline_qmp(struct xk_cmdline cmdline, unsigned index, char path[XK_PATH_MAX])
@@ -109,7 +108,7 @@ enum xvmi_status xk_cmdline_qmp(struct xk_cmdline cmdline, unsigned index, char 
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
         struct xk_cmdline rest = cmdline;
         const char *list;
-        while ((list = next_option(&rest, options[i]))) {
+        while ((list = xk_cmdline_option(&rest, options[i]))) {
             if (monitor_path(cmdline, list, i == 2, path) && index-- == 0)
                 return XVMI_OK;
         }
@@ -163,11 +162,11 @@ static enum xvmi_status ram_size(struct xk_cmdline cmdline, uint64_t *size, stru
     const char *list;
     char value[32];
     *size = 128 * MIB; /* QEMU's default */
-    while ((list = next_option(&cmdline, "m"))) {
+    while ((list = xk_cmdline_option(&cmdline, "m"))) {
         if (strstr(list, "maxmem=") || strstr(list, "slots="))
             return unsupported(err, "memory hotplug");
-        if (!(property(list, "size", value, sizeof(value)) ||
-              property(list, NULL, value, sizeof(value))) ||
+        if (!(xk_cmdline_property(list, "size", value, sizeof(value)) ||
+              xk_cmdline_property(list, NULL, value, sizeof(value))) ||
             !parse_size(value, size))
             return unsupported(err, "an unusual -m option");
     }
@@ -205,12 +204,12 @@ enum xvmi_status xk_cmdline_machine(struct xk_cmdline cmdline, struct xk_machine
     for (size_t i = 0; i < 2; i++) {
         struct xk_cmdline rest = cmdline;
         const char *list;
-        while ((list = next_option(&rest, names[i]))) {
+        while ((list = xk_cmdline_option(&rest, names[i]))) {
             char first[64];
             if (strstr(list, "max-ram-below-4g"))
                 return unsupported(err, "max-ram-below-4g");
-            if (property(list, "type", first, sizeof(first)) ||
-                (property(list, NULL, first, sizeof(first)) && !strchr(first, '=')))
+            if (xk_cmdline_property(list, "type", first, sizeof(first)) ||
+                (xk_cmdline_property(list, NULL, first, sizeof(first)) && !strchr(first, '=')))
                 memcpy(type, first, sizeof(type));
         }
     }

@@ -7,6 +7,7 @@
  * lies in the guest. Does no I/O; any text is safe.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,14 @@ struct xk_cmdline {
 };
 
 #define XK_PATH_MAX 4096
+
+/* The value of the next option called `name`, with one dash or two; `rest` goes on behind it.
+ * NULL when there is no other. */
+const char *xk_cmdline_option(struct xk_cmdline *rest, const char *name);
+
+/* The value of `key` in "a=b,key=value,..."; a comma in a value is doubled. With key NULL: what
+ * stands first. False when there is none or it does not fit. */
+bool xk_cmdline_property(const char *list, const char *key, char *value, size_t size);
 
 /* The path of QMP socket number `index` that QEMU listens at, as it stands on the command line:
  * relative paths count from QEMU's working directory. XVMI_ERR_NOT_FOUND past the last. */

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * The driver for `qemu:PATH` (a QMP socket) and `qemu:pid=N`: ties what QEMU says of its guest
- * (ask.c) to its memory (ram.c). QMP is asked at open, refresh and for registers, each time on
- * a connection of its own, so that other tools get their turn at the socket.
+ * (ask.c) to its memory (ram.c). QMP is asked at open, refresh, for registers and network devices,
+ * each time on a connection of its own, so that other tools get their turn at the socket; once
+ * events are wanted, on the one connection that brings them (events.c).
  */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ask.h"
+#include "events.h"
 #include "locate.h"
+#include "nics.h"
 
 #define CR0_PE 1u
 
@@ -22,6 +25,8 @@ struct guest {
     struct xk_ram *ram;
     int *cpu_index;
     unsigned vcpus;
+    struct xvmi_nic *nics; /* as told last */
+    struct xk_events events;
     /* To notice a reset, of which QEMU keeps no record: as of the last look, whether vCPU 0 was
      * in real mode, and what the BIOS left in its clock. */
     bool in_firmware;
@@ -33,9 +38,11 @@ static void guest_close(void *ctx)
     struct guest *g = ctx;
     if (!g)
         return;
+    xk_events_close(&g->events);
     xk_ram_close(g->ram);
     xk_process_close(&g->process);
     free(g->cpu_index);
+    free(g->nics);
     free(g->path);
     free(g);
 }
@@ -60,6 +67,22 @@ static enum xvmi_status guest_connect(const struct guest *g, struct xk_qmp **qmp
     if (s)
         xk_qmp_close(*qmp);
     return s;
+}
+
+/* A connection to ask over: the one that brings events, else one for the moment. */
+static enum xvmi_status begin_asking(const struct guest *g, struct xk_qmp **qmp,
+                                     struct xvmi_error *err)
+{
+    *qmp = g->events.qmp;
+    return *qmp ? XVMI_OK : guest_connect(g, qmp, err);
+}
+
+static void end_asking(struct guest *g, struct xk_qmp *qmp, enum xvmi_status s)
+{
+    if (qmp != g->events.qmp)
+        xk_qmp_close(qmp);
+    else if (s == XVMI_ERR_GONE || s == XVMI_ERR_FORMAT)
+        xk_events_pump(&g->events); /* finds out whether the connection still stands */
 }
 
 /* After a reset, firmware runs in real mode; no kernel that we look into ever does. */
@@ -111,7 +134,7 @@ static enum xvmi_status guest_look(struct guest *g, struct xk_qmp *qmp, bool *ch
     g->cpu_index = cpu_index;
     g->vcpus = vcpus;
     uint32_t ticks = bios_clock(ram);
-    *changed = xk_qmp_saw_reset(qmp) || in_firmware || g->in_firmware || !g->ram ||
+    *changed = xk_qmp_take_reset(qmp) || in_firmware || g->in_firmware || !g->ram ||
                ticks != g->bios_clock || !xk_ram_same(g->ram, ram);
     g->in_firmware = in_firmware;
     g->bios_clock = ticks;
@@ -158,7 +181,7 @@ static enum xvmi_status guest_next_data(void *ctx, uint64_t gpa, uint64_t *start
 static enum xvmi_status guest_regs(void *ctx, unsigned vcpu, struct xvmi_vcpu_regs *regs,
                                    struct xvmi_error *err)
 {
-    const struct guest *g = ctx;
+    struct guest *g = ctx;
     struct xk_qmp *qmp;
     if (!g->path)
         return xvmi_error_set(err, XVMI_ERR_UNSUPPORTED,
@@ -167,11 +190,11 @@ static enum xvmi_status guest_regs(void *ctx, unsigned vcpu, struct xvmi_vcpu_re
                               g->process.pid);
     if (vcpu >= g->vcpus)
         return xvmi_error_set(err, XVMI_ERR_NOT_FOUND, "there are %u vCPUs", g->vcpus);
-    enum xvmi_status s = guest_connect(g, &qmp, err);
+    enum xvmi_status s = begin_asking(g, &qmp, err);
     if (s)
         return s;
     s = xk_ask_registers(qmp, g->cpu_index[vcpu], regs, err);
-    xk_qmp_close(qmp);
+    end_asking(g, qmp, s);
     return s ? xvmi_error_frame(err, s, "vCPU %u", vcpu) : XVMI_OK;
 }
 
@@ -180,14 +203,74 @@ static enum xvmi_status guest_refresh(void *ctx, bool *changed, struct xvmi_erro
     struct guest *g = ctx;
     struct xk_qmp *qmp;
     *changed = false;
+    /* What would have changed anything is told, and while the connection stands QEMU lives. */
+    xk_events_pump(&g->events);
+    if (g->events.qmp && !g->events.stale)
+        return XVMI_OK;
     enum xvmi_status s = xk_process_check(&g->process, err);
     if (s || !g->path)
         return s;
-    s = guest_connect(g, &qmp, err);
+    g->events.stale = false; /* unless more happens meanwhile */
+    s = begin_asking(g, &qmp, err);
+    if (!s) {
+        s = guest_look(g, qmp, changed, err);
+        end_asking(g, qmp, s);
+    }
+    /* Firmware leaves without a word. */
+    g->events.stale |= s || g->in_firmware;
+    return s;
+}
+
+static enum xvmi_status guest_nics(void *ctx, const struct xvmi_nic **nics, size_t *n,
+                                   struct xvmi_error *err)
+{
+    struct guest *g = ctx;
+    struct xk_qmp *qmp;
+    struct xk_cmdline cmdline = {0};
+    struct xvmi_nic *found = NULL;
+    enum xvmi_status s;
+    if (g->path) {
+        s = begin_asking(g, &qmp, err);
+        if (s)
+            return s;
+        s = xk_nics_ask(qmp, &g->process, &found, n, err);
+        end_asking(g, qmp, s);
+    } else {
+        s = xk_locate_cmdline(&g->process, &cmdline, err);
+        if (!s)
+            s = xk_nics_look(&g->process, cmdline, &found, n, err);
+        free((char *)cmdline.text);
+    }
     if (s)
-        return s;
-    s = guest_look(g, qmp, changed, err);
-    xk_qmp_close(qmp);
+        return xvmi_error_frame(err, s, "network devices");
+    free(g->nics);
+    *nics = g->nics = found;
+    return XVMI_OK;
+}
+
+static enum xvmi_status guest_event_fd(void *ctx, int *fd, struct xvmi_error *err)
+{
+    struct guest *g = ctx;
+    struct xk_qmp *qmp = NULL;
+    enum xvmi_status s = XVMI_OK;
+    if (!g->events.on && g->path)
+        s = guest_connect(g, &qmp, err);
+    if (!g->events.on && !s)
+        s = xk_events_open(&g->events, qmp, g->process.pidfd, err);
+    /* Nobody told what happened until now. */
+    g->events.stale |= qmp != NULL;
+    *fd = g->events.epoll;
+    return s ? xvmi_error_frame(err, s, "events of the guest") : XVMI_OK;
+}
+
+static enum xvmi_status guest_event(void *ctx, enum xvmi_vm_event *event, struct xvmi_error *err)
+{
+    struct guest *g = ctx;
+    int fd;
+    enum xvmi_status s = guest_event_fd(g, &fd, err);
+    if (!s)
+        xk_events_pump(&g->events);
+    *event = s ? XVMI_VM_NOTHING : xk_events_next(&g->events);
     return s;
 }
 
@@ -202,6 +285,9 @@ static const struct xvmi_mem_ops ops = {
     .next_data = guest_next_data,
     .regs = guest_regs,
     .refresh = guest_refresh,
+    .nics = guest_nics,
+    .event_fd = guest_event_fd,
+    .event = guest_event,
 };
 
 /* Open by the QMP socket g->path. When `pid` is given, only that process will do. */
@@ -307,6 +393,7 @@ static enum xvmi_status driver_open(const char *rest, struct xvmi_mem_backend *b
     if (!g)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
     g->process = (struct xk_process)XK_PROCESS_NONE;
+    g->events = (struct xk_events)XK_EVENTS_OFF;
     enum xvmi_status s = open_any(g, rest, err);
     if (s) {
         guest_close(g);

@@ -92,8 +92,7 @@ static bool holds_socket(pid_t pid, uint32_t ino)
     return found;
 }
 
-/* The process of all that holds the socket, 0 when none does that we may look at. */
-static pid_t search(uint32_t ino)
+pid_t xk_process_with_socket(uint32_t ino)
 {
     DIR *dir = opendir("/proc");
     if (!dir)
@@ -132,7 +131,8 @@ enum xvmi_status xk_process_of_socket(int fd, struct xk_process *process, struct
 {
     pid_t listener = credentials(fd);
     uint32_t ino = peer_inode(fd);
-    if (try_open(listener, ino, process) || (ino && try_open(search(ino), ino, process)))
+    if (try_open(listener, ino, process) ||
+        (ino && try_open(xk_process_with_socket(ino), ino, process)))
         return XVMI_OK;
     return xvmi_error_set(err, XVMI_ERR_PERMISSION,
                           "cannot see which process serves the socket (process %d listens): run "

@@ -38,6 +38,9 @@ XVMI_CHECKED enum xvmi_status xk_process_open(pid_t pid, struct xk_process *proc
  */
 XVMI_CHECKED enum xvmi_status xk_process_of_socket(int fd, struct xk_process *process,
                                                    struct xvmi_error *err);
+/* The process of all that holds the socket with this inode, 0 when none does that we may look at.
+ */
+pid_t xk_process_with_socket(uint32_t ino);
 void xk_process_close(struct xk_process *process);
 
 /* XVMI_ERR_GONE once the process has ended. After a system call on `pid` this proves that it

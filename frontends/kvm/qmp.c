@@ -20,6 +20,9 @@ struct xk_qmp {
     int timeout_ms;
     json_int_t id; /* of the last command */
     bool saw_reset;
+    bool broken; /* a command was sent in part: nothing that follows would be understood */
+    xk_qmp_event_fn *take;
+    void *take_ctx;
     char *buf; /* bytes received; those of the last message are dropped on the next */
     size_t len, cap;
     struct xk_qmp_scan scan;
@@ -49,7 +52,7 @@ static enum xvmi_status wait_for(int fd, short events, int64_t deadline, const c
     }
 }
 
-/* Receive more bytes into the buffer. */
+/* Receive more bytes into the buffer; with deadline 0, those that are there. */
 static enum xvmi_status receive(struct xk_qmp *qmp, int64_t deadline, const char *what,
                                 struct xvmi_error *err)
 {
@@ -73,7 +76,8 @@ static enum xvmi_status receive(struct xk_qmp *qmp, int64_t deadline, const char
         if (n == 0 || errno == ECONNRESET)
             return xvmi_error_set(err, XVMI_ERR_GONE, "%s: QEMU closed the QMP connection", what);
         if (errno == EAGAIN) {
-            enum xvmi_status s = wait_for(qmp->fd, POLLIN, deadline, what, err);
+            enum xvmi_status s = deadline ? wait_for(qmp->fd, POLLIN, deadline, what, err)
+                                          : XVMI_ERR_TIMEOUT; /* does not wait */
             if (s)
                 return s;
         } else if (errno != EINTR) {
@@ -176,7 +180,16 @@ static bool take_event(struct xk_qmp *qmp, const json_t *msg)
         return false;
     if (!strcmp(name, "RESET"))
         qmp->saw_reset = true;
+    if (qmp->take)
+        qmp->take(qmp->take_ctx, name, msg);
     return true;
+}
+
+/* The answer to a command before number `id`, which was given up: it comes late. */
+static bool is_late(const json_t *msg, json_int_t id)
+{
+    const json_t *its = json_object_get(msg, "id");
+    return json_is_integer(its) && json_integer_value(its) > 0 && json_integer_value(its) < id;
 }
 
 static enum xvmi_status take_answer(struct xk_qmp *qmp, const char *name, json_t *msg, json_t **ret,
@@ -203,6 +216,10 @@ static enum xvmi_status take_answer(struct xk_qmp *qmp, const char *name, json_t
 enum xvmi_status xk_qmp_command(struct xk_qmp *qmp, const char *name, json_t *args, json_t **ret,
                                 struct xvmi_error *err)
 {
+    if (qmp->broken) {
+        json_decref(args);
+        return xvmi_error_set(err, XVMI_ERR_GONE, "%s: the QMP connection broke", name);
+    }
     int64_t deadline = now_ms() + qmp->timeout_ms;
     json_t *cmd =
         json_pack("{s:s, s:I, s:o*}", "execute", name, "id", ++qmp->id, "arguments", args);
@@ -214,11 +231,12 @@ enum xvmi_status xk_qmp_command(struct xk_qmp *qmp, const char *name, json_t *ar
     if (!text)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "%s: out of memory", name);
     enum xvmi_status s = send_all(qmp, text, strlen(text), deadline, name, err);
+    qmp->broken = s != XVMI_OK;
     free(text);
     for (int i = 0; !s && i < EVENTS_MAX; i++) {
         json_t *msg = NULL;
         s = next_message(qmp, deadline, name, &msg, err);
-        if (!s && !take_event(qmp, msg)) {
+        if (!s && !take_event(qmp, msg) && !is_late(msg, qmp->id)) {
             s = take_answer(qmp, name, msg, ret, err);
             json_decref(msg);
             return s;
@@ -254,11 +272,14 @@ static enum xvmi_status greet(struct xk_qmp *qmp, struct xvmi_error *err)
 {
     json_t *msg = NULL;
     enum xvmi_status s = next_message(qmp, now_ms() + qmp->timeout_ms, "greeting", &msg, err);
-    if (s == XVMI_ERR_TIMEOUT)
+    if (s == XVMI_ERR_TIMEOUT) {
+        char who[96];
+        xk_qmp_holder(qmp->fd, who, sizeof(who));
         return xvmi_error_set(err, s,
-                              "QEMU did not greet within %d ms: another client may hold this "
-                              "socket (QMP serves one at a time), or QEMU hangs",
-                              qmp->timeout_ms);
+                              "QEMU did not greet within %d ms: %s this socket (QMP serves one at "
+                              "a time: give QEMU a second one), or QEMU hangs",
+                              qmp->timeout_ms, who);
+    }
     if (s)
         return s;
     bool is_qmp = json_is_object(json_object_get(msg, "QMP"));
@@ -380,7 +401,32 @@ int xk_qmp_fd(const struct xk_qmp *qmp)
     return qmp->fd;
 }
 
-bool xk_qmp_saw_reset(const struct xk_qmp *qmp)
+bool xk_qmp_take_reset(struct xk_qmp *qmp)
 {
-    return qmp->saw_reset;
+    bool saw = qmp->saw_reset;
+    qmp->saw_reset = false;
+    return saw;
+}
+
+void xk_qmp_on_event(struct xk_qmp *qmp, xk_qmp_event_fn *take, void *ctx)
+{
+    qmp->take = take;
+    qmp->take_ctx = ctx;
+}
+
+enum xvmi_status xk_qmp_pump(struct xk_qmp *qmp, struct xvmi_error *err)
+{
+    for (int i = 0; i < EVENTS_MAX; i++) {
+        json_t *msg = NULL;
+        enum xvmi_status s = next_message(qmp, 0, "events", &msg, err);
+        if (s == XVMI_ERR_TIMEOUT) /* nothing more has arrived */
+            return XVMI_OK;
+        if (s)
+            return s;
+        bool known = take_event(qmp, msg) || is_late(msg, qmp->id + 1);
+        json_decref(msg);
+        if (!known)
+            return xvmi_error_set(err, XVMI_ERR_FORMAT, "events: QEMU answers what nobody asked");
+    }
+    return XVMI_OK;
 }

@@ -9,7 +9,7 @@
  * is bounded, and what does not follow the protocol is an error.
  *
  * QEMU serves one client a socket and leaves others waiting, so a connection is made for a few
- * commands and closed again; see docs/kvm.md.
+ * commands and closed again, unless events are wanted; see docs/kvm.md.
  */
 
 #include <stdbool.h>
@@ -41,8 +41,19 @@ XVMI_CHECKED enum xvmi_status xk_qmp_start(int fd, int timeout_ms, struct xk_qmp
 /* The socket, to ask the kernel who is at the other end. */
 int xk_qmp_fd(const struct xk_qmp *qmp);
 
-/* Whether the guest was reset since the connection stands. */
-bool xk_qmp_saw_reset(const struct xk_qmp *qmp);
+/* Whether the guest was reset since this was asked last, or since the connection stands. */
+bool xk_qmp_take_reset(struct xk_qmp *qmp);
+
+/* Have `take` called for each event, whenever one comes in between. The message is borrowed. */
+typedef void xk_qmp_event_fn(void *ctx, const char *name, const json_t *msg);
+void xk_qmp_on_event(struct xk_qmp *qmp, xk_qmp_event_fn *take, void *ctx);
+
+/* Take the events that have arrived; never waits. XVMI_ERR_GONE when QEMU closed the connection. */
+XVMI_CHECKED enum xvmi_status xk_qmp_pump(struct xk_qmp *qmp, struct xvmi_error *err);
+
+/* holder.c: who has the connection that ours waits for: "NAME (process N) holds", as far as the
+ * kernel tells, else "another client may hold". */
+void xk_qmp_holder(int fd, char *text, size_t size);
 
 /* Run `name` with `args` (a reference that is taken over; NULL: none). `*ret`, wanted or NULL,
  * is the answer's "return", a new reference. */

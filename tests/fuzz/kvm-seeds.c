@@ -26,7 +26,9 @@ static const char registers[] = "\r\nCPU#0\r\nRIP=ffffffffb77c3d7b RFL=00000246 
 
 static const char cmdline[] =
     "qemu\0-qmp\0unix:/a,server=on\0-m\0size=6G\0-machine\0type=q35\0-chardev\0"
-    "socket,id=c,path=/p,,q,server=on\0-mon\0chardev=c,mode=control\0-numa\0-M\0pc";
+    "socket,id=c,path=/p,,q,server=on\0-mon\0chardev=c,mode=control\0-numa\0-M\0pc\0"
+    "-netdev\0tap,id=a,ifname=tap0\0-device\0e1000,netdev=a,mac=52:54:00:12:34:56\0-nic\0tap\0"
+    "-netdev\0{\"type\":\"tap\",\"fds\":\"3:4\",\"id\":\"b\"}\0-device\0{\"netdev\":\"b\"}";
 
 static const char qmp[] =
     "{\"QMP\": {\"version\": {}, \"capabilities\": [\"oob\"]}}\r\n"
@@ -39,6 +41,20 @@ static const char qmp[] =
     "{\"return\": \"Host virtual address for 0x0 (n0) is 0x7fa503fff000\\r\\n\", \"id\": 6}\r\n"
     "{\"return\": \"Host virtual address for 0x100000000 (n1) is 0x7fa443c00000\\r\\n\", "
     "\"id\": 7}\r\n";
+
+static const char network[] =
+    "net1: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:00:00:03\r\n"
+    " \\ mq: index=0,type=tap,ifname=tap1,script=no\r\n"
+    "net1: index=1,type=nic,model=virtio-net-pci,macaddr=52:54:00:00:00:03\r\n"
+    " \\ mq: index=1,type=tap,fd=5\r\nhub 0\r\n"
+    " \\ hub0port1: #net1: index=0,type=tap,ifname=tap0\r\n"
+    " \\ hub0port0: e1000.0: index=0,type=nic,macaddr=52:54:00:12:34:56\r\niff:\ttap0\n";
+
+static const char events[] =
+    "{\"event\": \"STOP\"}\r\n{\"event\": \"RESET\", \"data\": {\"guest\": true}}\r\n"
+    "{\"event\": \"GUEST_PANICKED\", \"data\": {\"action\": \"run\"}}{\"event\": \"RESUME\"}"
+    "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}"
+    "{\"event\": \"DEVICE_DELETED\", \"data\": {\"path\": \"/machine\"}}";
 
 static int write_seed(const char *dir, unsigned which, const char *text, size_t len)
 {
@@ -65,7 +81,9 @@ int main(int argc, char **argv)
     return write_seed(argv[1], 0, mtree, sizeof(mtree) - 1) ||
            write_seed(argv[1], 1, gpa2hva, sizeof(gpa2hva) - 1) ||
            write_seed(argv[1], 2, registers, sizeof(registers) - 1) ||
-           write_seed(argv[1], 3, maps, sizeof(maps) - 1) ||
-           write_seed(argv[1], 4, cmdline, sizeof(cmdline) - 1) ||
-           write_seed(argv[1], 5, qmp, sizeof(qmp) - 1);
+           write_seed(argv[1], 3, network, sizeof(network) - 1) ||
+           write_seed(argv[1], 4, maps, sizeof(maps) - 1) ||
+           write_seed(argv[1], 5, cmdline, sizeof(cmdline) - 1) ||
+           write_seed(argv[1], 6, qmp, sizeof(qmp) - 1) ||
+           write_seed(argv[1], 7, events, sizeof(events) - 1);
 }

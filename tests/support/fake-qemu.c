@@ -22,6 +22,7 @@ enum { PAGE = 4096, LOW = 2 << 20, HIGH = 1 << 20 };
 
 struct fake_shared {
     enum fake_variant variant;
+    char text[1024];
 };
 
 struct ram {
@@ -76,7 +77,7 @@ static const char *registers(enum fake_variant variant)
     return "{\"return\": \"RIP=ffffffff81000000\\r\\nCR0=80050033 CR3=1234000\", \"id\": $ID}";
 }
 
-static void serve(int fd, const struct ram *ram, enum fake_variant variant)
+static bool answer(int fd, const char *line, const struct ram *ram, enum fake_variant variant)
 {
     char low[160], high[160];
     uintptr_t shift = variant == FAKE_BEHIND_HVA ? PAGE : 0;
@@ -96,11 +97,21 @@ static void serve(int fd, const struct ram *ram, enum fake_variant variant)
         {"gpa2hva 0x0\"", low},
         {"gpa2hva 0x100000000\"", high},
         {"\"info registers\",\"cpu-index\":4", registers(variant)},
+        {"info network", "{\"return\": \"virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci,"
+                         "macaddr=52:54:00:00:00:99\\r\\n \\\\ net: "
+                         "index=0,type=tap,ifname=tap7\\r\\n\", \"id\": $ID}"},
+        {"peripheral-anon\"", "{\"return\": [{\"name\": \"type\", \"type\": \"string\"}, "
+                              "{\"name\": \"device[0]\", \"type\": \"child<x>\"}, "
+                              "{\"name\": \"device[1]\", \"type\": \"child<y>\"}], \"id\": $ID}"},
+        {"peripheral\"", "{\"return\": [], \"id\": $ID}"},
+        {"device[1]\",\"property\":\"netdev", "{\"return\": \"net\", \"id\": $ID}"},
+        {"device[1]\",\"property\":\"mac", "{\"return\": \"52:54:00:00:00:02\", \"id\": $ID}"},
+        {"query-rx-filter", "{\"return\": [], \"id\": $ID}"},
         {NULL, NULL}};
-    fake_qmp_serve(fd, FAKE_GREETING, answers);
+    return fake_qmp_answer(fd, line, answers);
 }
 
-static void obey(struct ram *ram, int command, int done)
+static void obey(struct ram *ram, int client, const char *text, int command, int done)
 {
     char c;
     if (read(command, &c, 1) != 1)
@@ -111,6 +122,10 @@ static void obey(struct ram *ram, int command, int done)
         _exit(1);
     if (c == 'r')
         ram->low[0x46c]++;
+    if (c == 'e')
+        fake_qmp_say(client, text);
+    if (c == 'h')
+        shutdown(client, SHUT_RDWR);
     if (write(done, &c, 1) != 1)
         _exit(1);
 }
@@ -134,15 +149,26 @@ static void run(const struct fake_qemu *q, int listener, int command, int done)
         listener = listen_at(q->path);
     if (listener < 0 || write(done, "r", 1) != 1)
         _exit(1);
+    int client = -1;
     for (;;) {
-        struct pollfd p[2] = {{.fd = listener, .events = POLLIN},
+        struct pollfd p[2] = {{.fd = client < 0 ? listener : client, .events = POLLIN},
                               {.fd = command, .events = POLLIN}};
+        char line[4096];
         if (poll(p, 2, -1) < 0)
             _exit(1);
         if (p[1].revents)
-            obey(&ram, command, done);
-        if (p[0].revents)
-            serve(accept(listener, NULL, NULL), &ram, q->shared->variant);
+            obey(&ram, client, q->shared->text, command, done);
+        if (p[0].revents && client < 0) {
+            client = accept(listener, NULL, NULL);
+            fake_qmp_say(client, FAKE_GREETING);
+        } else if (p[0].revents) {
+            ssize_t n = read(client, line, sizeof(line) - 1); /* one command: it waits for us */
+            line[n > 0 ? n : 0] = 0;
+            if (n <= 0 || !answer(client, line, &ram, q->shared->variant)) {
+                close(client);
+                client = -1;
+            }
+        }
     }
 }
 
@@ -213,4 +239,15 @@ void fake_qemu_truncate(struct fake_qemu *q)
 void fake_qemu_reboot(struct fake_qemu *q)
 {
     command(q, 'r');
+}
+
+void fake_qemu_say(struct fake_qemu *q, const char *text)
+{
+    snprintf(q->shared->text, sizeof(q->shared->text), "%s", text);
+    command(q, 'e');
+}
+
+void fake_qemu_hang_up(struct fake_qemu *q)
+{
+    command(q, 'h');
 }

@@ -47,4 +47,8 @@ void fake_qemu_protect(struct fake_qemu *q);
 void fake_qemu_truncate(struct fake_qemu *q);
 void fake_qemu_reboot(struct fake_qemu *q);
 
+/* Send `text` to the client that is connected; hang up on it. */
+void fake_qemu_say(struct fake_qemu *q, const char *text);
+void fake_qemu_hang_up(struct fake_qemu *q);
+
 #endif

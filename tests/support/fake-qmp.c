@@ -2,7 +2,6 @@
 #include "support/fake-qmp.h"
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +46,12 @@ static void repeat(int fd, const char *text)
         ;
 }
 
-/* Answer one command; false to end the connection. */
-static bool answer(int fd, const char *command, const struct fake_answer *answers)
+bool fake_qmp_say(int fd, const char *text)
+{
+    return say(fd, text, strlen(text));
+}
+
+bool fake_qmp_answer(int fd, const char *command, const struct fake_answer *answers)
 {
     char id[32] = "null";
     const char *at = strstr(command, "\"id\":");
@@ -81,7 +84,7 @@ void fake_qmp_serve(int fd, const char *greeting, const struct fake_answer *answ
     FILE *in = fdopen(dup(fd), "r");
     bool on = say(fd, greeting, strlen(greeting));
     while (on && getline(&line, &cap, in) > 0)
-        on = answer(fd, line, answers);
+        on = fake_qmp_answer(fd, line, answers);
     free(line);
     fclose(in);
     close(fd);

@@ -4,6 +4,7 @@
 
 /* The other end of a QMP connection, which answers by a table, or misbehaves by it. */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* The answer to a command whose text contains `match`. "$ID" in `reply` stands for its id. */
@@ -21,6 +22,10 @@ extern const char FAKE_GREETING[];
 /* Serve a connection until the peer closes it. Commands not in the table are refused as
  * unknown, but for qmp_capabilities. */
 void fake_qmp_serve(int fd, const char *greeting, const struct fake_answer *answers);
+
+/* The parts of that: say `text`, answer one command. False when the connection is over. */
+bool fake_qmp_say(int fd, const char *text);
+bool fake_qmp_answer(int fd, const char *command, const struct fake_answer *answers);
 
 /* Serve one end of a socket pair in a child process; the other end is returned. */
 int fake_qmp_start(const char *greeting, const struct fake_answer *answers, pid_t *child);

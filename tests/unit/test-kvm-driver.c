@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 
 #include <xvmi/mem.h>
 
+#include "kvm/qmp.h"
 #include "support/fake-qemu.h"
 
 extern const struct xvmi_driver xvmi_driver;
@@ -186,6 +188,176 @@ Test(kvm_driver, dead_qemu)
     cr_assert_eq(guest.ops->next_data(guest.ctx, HIGH, &start, &end, &err), XVMI_ERR_GONE);
     cr_assert_eq(guest.ops->refresh(guest.ctx, &changed, &err), XVMI_ERR_GONE);
     cr_assert_eq(guest.ops->regs(guest.ctx, 0, &regs, &err), XVMI_ERR_GONE);
+}
+
+/* The address is the one that the device was made with, not the one the guest chose. */
+Test(kvm_driver, nics)
+{
+    static const uint8_t mac[6] = {0x52, 0x54, 0, 0, 0, 2};
+    const struct xvmi_nic *nics;
+    size_t n;
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(guest.ops->nics(guest.ctx, &nics, &n, &err), XVMI_OK, "%s", err.text);
+        cr_assert_eq(n, 1);
+        cr_assert_str_eq(nics[0].dev, "tap7");
+        cr_assert_arr_eq(nics[0].mac, mac, 6);
+        cr_assert_eq(nics[0].queues, 1);
+    }
+}
+
+static int event_fd(void)
+{
+    int fd;
+    cr_assert_eq(guest.ops->event_fd(guest.ctx, &fd, &err), XVMI_OK, "%s", err.text);
+    return fd;
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
+static void event_is(enum xvmi_vm_event want)
+{
+    enum xvmi_vm_event event;
+    cr_assert_eq(guest.ops->event(guest.ctx, &event, &err), XVMI_OK, "%s", err.text);
+    cr_assert_eq(event, want, "%d instead of %d", event, want);
+}
+
+/* The descriptor says what event() will: also of what came while a question was answered. */
+Test(kvm_driver, events)
+{
+    struct xvmi_vcpu_regs regs;
+    int fd = event_fd();
+    cr_assert(!is_readable(fd));
+    event_is(XVMI_VM_NOTHING);
+    fake_qemu_say(&qemu, "{\"event\": \"STOP\"}{\"event\": \"RTC_CHANGE\"}\r\n");
+    cr_assert(is_readable(fd));
+    event_is(XVMI_VM_STOPPED);
+    event_is(XVMI_VM_NOTHING);
+    cr_assert(!is_readable(fd));
+    fake_qemu_say(&qemu, "{\"event\": \"RESUME\"}{\"event\": \"DEVICE_DELETED\", \"data\": {}}");
+    cr_assert_eq(guest.ops->regs(guest.ctx, 0, &regs, &err), XVMI_OK, "%s", err.text);
+    cr_assert(is_readable(fd));
+    event_is(XVMI_VM_RESUMED);
+    event_is(XVMI_VM_MEMORY);
+    event_is(XVMI_VM_DEVICES);
+    cr_assert(!is_readable(fd));
+    cr_assert_eq(event_fd(), fd);
+}
+
+Test(kvm_driver, events_of_all_kinds)
+{
+    static const struct {
+        const char *text;
+        enum xvmi_vm_event event;
+    } said[] = {
+        {"{\"event\": \"SUSPEND\"}", XVMI_VM_STOPPED},
+        {"{\"event\": \"WAKEUP\"}", XVMI_VM_RESUMED},
+        {"{\"event\": \"POWERDOWN\"}", XVMI_VM_NOTHING},
+        {"{\"event\": \"ACPI_DEVICE_OST\", \"data\": {\"info\": {}}}", XVMI_VM_MEMORY},
+        {"{\"event\": \"MEMORY_DEVICE_SIZE_CHANGE\"}", XVMI_VM_MEMORY},
+        {"{\"event\": \"BALLOON_CHANGE\"}", XVMI_VM_MEMORY},
+        {"{\"event\": \"NIC_RX_FILTER_CHANGED\"}", XVMI_VM_DEVICES},
+        {"{\"event\": \"GUEST_PANICKED\", \"data\": {\"action\": \"run\"}}", XVMI_VM_RESET},
+        {"{\"event\": \"MIGRATION\", \"data\": {\"status\": \"active\"}}", XVMI_VM_NOTHING},
+        {"{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}", XVMI_VM_ENDED},
+        {"{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true}}", XVMI_VM_NOTHING}, /* was told */
+        {"{\"event\": \"RESET\", \"data\": 5}", XVMI_VM_RESET},
+        {"{\"event\": \"GUEST_PANICKED\", \"data\": {\"action\": \"pause\"}}", XVMI_VM_ENDED},
+    };
+    event_fd();
+    for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++) {
+        fake_qemu_say(&qemu, said[i].text);
+        event_is(said[i].event);
+        event_is(XVMI_VM_NOTHING);
+    }
+}
+
+/* A queue that nobody empties stays short and ends in the state that holds. */
+Test(kvm_driver, events_that_nobody_fetches)
+{
+    enum xvmi_vm_event event = XVMI_VM_NOTHING, last = event;
+    unsigned n = 0, resets = 0;
+    bool changed;
+    event_fd();
+    for (int i = 0; i < 50; i++) {
+        fake_qemu_say(&qemu, "{\"event\": \"STOP\"}{\"event\": \"RESET\"}{\"event\": \"RESUME\"}");
+        cr_assert_eq(guest.ops->refresh(guest.ctx, &changed, &err), XVMI_OK, "%s", err.text);
+    }
+    fake_qemu_say(&qemu, "{\"event\": \"DEVICE_DELETED\"}{\"event\": \"STOP\"}");
+    while (guest.ops->event(guest.ctx, &event, &err) == XVMI_OK && event) {
+        n++;
+        resets += event == XVMI_VM_RESET;
+        last = event == XVMI_VM_STOPPED || event == XVMI_VM_RESUMED ? event : last;
+    }
+    cr_assert_leq(n, 16);
+    cr_assert_eq(resets, 1);
+    cr_assert_eq(last, XVMI_VM_STOPPED);
+}
+
+/* With events, refresh() asks QEMU nothing until one of them gives it reason. */
+Test(kvm_driver, refresh_by_events)
+{
+    event_fd();
+    cr_assert(!refresh());
+    fake_qemu_set(&qemu, FAKE_UNPLUGGED);
+    cr_assert(!refresh());
+    fake_qemu_say(&qemu, "{\"event\": \"DEVICE_DELETED\", \"data\": {}}");
+    cr_assert(refresh());
+    cr_assert(!refresh());
+    fake_qemu_set(&qemu, FAKE_PLAIN);
+    fake_qemu_say(&qemu, "{\"event\": \"RESET\"}");
+    cr_assert(refresh());
+    cr_assert(!refresh());
+    fake_qemu_set(&qemu, FAKE_RESET);
+    fake_qemu_say(&qemu, "{\"event\": \"RESET\"}");
+    cr_assert(refresh());
+    fake_qemu_set(&qemu, FAKE_PLAIN);
+    cr_assert(refresh()); /* firmware is through */
+    cr_assert(!refresh());
+}
+
+/* Until the descriptor was asked for, the socket is free; afterwards it is ours alone. */
+Test(kvm_driver, one_client)
+{
+    struct xk_qmp *qmp;
+    char who[64];
+    cr_assert_eq(xk_qmp_open(qemu.path, 5000, &qmp, &err), XVMI_OK, "%s", err.text);
+    xk_qmp_close(qmp);
+    event_fd();
+    cr_assert_eq(xk_qmp_open(qemu.path, 50, &qmp, &err), XVMI_ERR_TIMEOUT);
+    snprintf(who, sizeof(who), "(process %d) holds this socket", getpid());
+    cr_assert(strstr(err.text, who), "%s", err.text);
+}
+
+Test(kvm_driver, connection_that_breaks)
+{
+    bool changed;
+    int fd = event_fd();
+    fake_qemu_hang_up(&qemu);
+    cr_assert(is_readable(fd));
+    event_is(XVMI_VM_ENDED);
+    event_is(XVMI_VM_NOTHING);
+    cr_assert(!is_readable(fd));
+    /* The process lives: whoever wants to know more may look. */
+    cr_assert_eq(guest.ops->refresh(guest.ctx, &changed, &err), XVMI_OK, "%s", err.text);
+    fake_qemu_kill(&qemu);
+    cr_assert_eq(guest.ops->refresh(guest.ctx, &changed, &err), XVMI_ERR_GONE);
+}
+
+Test(kvm_driver, qemu_that_dies)
+{
+    bool changed;
+    int fd = event_fd();
+    fake_qemu_kill(&qemu);
+    cr_assert(is_readable(fd));
+    cr_assert_eq(guest.ops->refresh(guest.ctx, &changed, &err), XVMI_ERR_GONE);
+    cr_assert(is_readable(fd));
+    event_is(XVMI_VM_ENDED);
+    event_is(XVMI_VM_NOTHING);
+    cr_assert(!is_readable(fd));
 }
 
 static void refuse(enum fake_variant variant, enum xvmi_status status, const char *text)

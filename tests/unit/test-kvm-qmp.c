@@ -98,9 +98,55 @@ Test(kvm_qmp, events_come_between)
     cr_assert_eq(xk_qmp_command(t.qmp, "query-a", NULL, &ret, NULL), XVMI_OK);
     cr_assert_eq(json_integer_value(ret), 1);
     json_decref(ret);
-    cr_assert(!xk_qmp_saw_reset(t.qmp));
+    cr_assert(!xk_qmp_take_reset(t.qmp));
     cr_assert_eq(xk_qmp_command(t.qmp, "query-b", NULL, NULL, NULL), XVMI_OK);
-    cr_assert(xk_qmp_saw_reset(t.qmp));
+    cr_assert(xk_qmp_take_reset(t.qmp));
+    cr_assert(!xk_qmp_take_reset(t.qmp));
+    end(&t);
+}
+
+static void note(void *ctx, const char *name, const json_t *msg)
+{
+    char *seen = ctx;
+    cr_assert_str_eq(json_string_value(json_object_get(msg, "event")), name);
+    strcat(strcat(seen, name), " ");
+}
+
+/* What is complete is taken, what is not waits for its rest, and nothing waits for it. */
+Test(kvm_qmp, pump)
+{
+    static const struct fake_answer answers[] = {
+        {"query-a", "{\"return\": 1, \"id\": $ID}{\"event\": \"STOP\"}{\"event\": "},
+        {"query-b", "\"RESUME\"}{\"return\": 2, \"id\": $ID}{\"event\": \"RESET\"}{\"return\": 0}"},
+        {NULL, NULL}};
+    struct talk t;
+    char seen[64] = "";
+    begin(&t, FAKE_GREETING, answers, LONG_MS);
+    xk_qmp_on_event(t.qmp, note, seen);
+    cr_assert_eq(xk_qmp_command(t.qmp, "query-a", NULL, NULL, NULL), XVMI_OK);
+    cr_assert_eq(xk_qmp_pump(t.qmp, &t.err), XVMI_OK, "%s", t.err.text);
+    cr_assert_eq(xk_qmp_command(t.qmp, "query-b", NULL, NULL, &t.err), XVMI_OK, "%s", t.err.text);
+    cr_assert_str_eq(seen, "STOP RESUME ");
+    cr_assert_eq(xk_qmp_pump(t.qmp, &t.err), XVMI_ERR_FORMAT); /* an answer to nothing */
+    cr_assert_str_eq(seen, "STOP RESUME RESET ");
+    end(&t);
+}
+
+/* The answer to a command that was given up is not taken for that to the next. */
+Test(kvm_qmp, late_answer)
+{
+    static const struct fake_answer answers[] = {
+        {"query-slow", ""},
+        {"query-next", "{\"return\": \"late\", \"id\": 2}{\"return\": \"next\", \"id\": $ID}"},
+        {NULL, NULL}};
+    struct talk t;
+    json_t *ret;
+    begin(&t, FAKE_GREETING, answers, SHORT_MS);
+    cr_assert_eq(xk_qmp_command(t.qmp, "query-slow", NULL, NULL, &t.err), XVMI_ERR_TIMEOUT);
+    cr_assert_eq(xk_qmp_command(t.qmp, "query-next", NULL, &ret, &t.err), XVMI_OK, "%s",
+                 t.err.text);
+    cr_assert_str_eq(json_string_value(ret), "next");
+    json_decref(ret);
     end(&t);
 }
 

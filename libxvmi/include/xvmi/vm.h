@@ -91,8 +91,9 @@ XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_profile_from_vmlinux(const char *
 
 /*
  * Look anew: what was cached of a live guest's memory and page tables is dropped. Call it
- * before each fresh question. Costs one system call when the backend maps memory, none on
- * an image. XVMI_ERR_CHANGED when the guest was reset or runs another kernel: close the
+ * before each fresh question. Costs nothing on an image and one system call on a guest whose
+ * events are listened to (xvmi_vm_event_fd()); else its hypervisor is asked, which may take some
+ * ms. XVMI_ERR_CHANGED when the guest was reset or runs another kernel: close the
  * handle and open it again. XVMI_ERR_GONE when it ended.
  */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm);

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -114,7 +115,7 @@ class Machine:
             path = f"{self.home}/port{number}.sock"
             command += ["-chardev", f"socket,id=port{number},path={path},server=on,wait=off",
                         "-device", f"virtserialport,chardev=port{number},nr={number + 1}"]
-        return command
+        return command + shlex.split(options.qemu)
 
     def _wait(self):
         deadline = time.monotonic() + BOOT_SECONDS
