@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* filter-seeds DIR: policies and frames for fuzz-policy, fuzz-frame and fuzz-engine. */
+/* filter-seeds DIR: policies and frames for fuzz-policy, fuzz-frame, fuzz-engine and fuzz-tc. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "support/frame-writer.h"
+#include "support/tc-frames.h"
 
 static void write_file(const char *dir, const char *target, unsigned n, const void *data,
                        size_t len)
@@ -48,6 +48,13 @@ int main(int argc, char **argv)
         write_file(argv[1], "frame", i, frames[i].data, frames[i].len);
         memcpy(input + 2, frames[i].data, frames[i].len);
         write_file(argv[1], "engine", i, input, sizeof(input));
+    }
+    struct frame more[TC_FRAMES];
+    unsigned n = tc_frames(more);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t input[2049] = {0};
+        memcpy(input + 1, more[i].data, more[i].len);
+        write_file(argv[1], "tc", i, input, 1 + more[i].len);
     }
     return 0;
 }
