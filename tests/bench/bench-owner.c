@@ -2,7 +2,9 @@
 /*
  * bench-owner IMAGE...    Owner look-ups on images of one kernel with ever more processes and
  *                         sockets: the socket known, the owner not known yet, nobody; the search
- *                         through all descriptors beside them.
+ *                         through all descriptors beside them. Then, on the largest: what each
+ *                         attribute costs, questions in batches, and a scan of all memory for
+ *                         what looks like a socket, which is how one finds them without tables.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +133,85 @@ static void run_round(struct image *image, struct result *r, int round)
     xvmi_owner_scan_free(scan);
 }
 
+/* --- what more costs more --- */
+
+static void print_wants(struct image *image)
+{
+    static const struct {
+        const char *name;
+        uint32_t want;
+    } steps[] = {
+        {"the socket, its uid, cgroup, netns", XVMI_WANT_SOCKET},
+        {"and pid, start, comm", XVMI_WANT_NAME},
+        {"and ids, parent, threads", XVMI_WANT_TASK},
+        {"and exe", XVMI_WANT_TASK | XVMI_WANT_EXE},
+        {"and cgroup path", XVMI_WANT_TASK | XVMI_WANT_CGROUP},
+        {"and cmdline", XVMI_WANT_TASK | XVMI_WANT_CMDLINE},
+        {"and ancestry", XVMI_WANT_TASK | XVMI_WANT_ANCESTRY},
+    };
+    static double ns[MAX_FLOWS], reads[MAX_FLOWS];
+    struct xvmi_finder *finder;
+    check(xvmi_finder_new(image->vm, NULL, &finder), image->vm);
+    printf("\n%-40s %8s %6s\n", "a known flow, asked for", "ns", "reads");
+    for (size_t step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
+        const struct xvmi_owner_query query = {.size = sizeof(query), .want = steps[step].want};
+        for (int pass = 0; pass < 2; pass++) /* the first makes them known */
+            for (size_t i = 0; i < image->n_flows; i++) {
+                struct xvmi_owner owner;
+                uint64_t began = now_ns();
+                check(xvmi_owner_find(finder, &image->flows[i], &query, &owner), image->vm);
+                ns[i] = (double)(now_ns() - began);
+                reads[i] = owner.reads;
+            }
+        printf("%-40s %8.0f %6.0f\n", steps[step].name, median(ns, image->n_flows),
+               median(reads, image->n_flows));
+    }
+    xvmi_finder_free(finder);
+}
+
+static void print_batches(struct image *image)
+{
+    enum { BATCH = 16 };
+    const struct xvmi_owner_query query = {.size = sizeof(query), .want = XVMI_WANT_NAME};
+    static struct xvmi_owner owners[BATCH];
+    static double ns[MAX_FLOWS];
+    enum xvmi_status status[BATCH];
+    struct xvmi_finder *finder;
+    size_t n = 0;
+    check(xvmi_finder_new(image->vm, NULL, &finder), image->vm);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = n = 0; i + BATCH <= image->n_flows; i += BATCH) {
+            uint64_t began = now_ns();
+            check(xvmi_owner_find_batch(finder, image->flows + i, BATCH, &query, owners, status),
+                  image->vm);
+            ns[n++] = (double)(now_ns() - began) / BATCH;
+        }
+    printf("known flows in batches of %d: %.0f ns each\n", BATCH, median(ns, n));
+    xvmi_finder_free(finder);
+}
+
+/* All of RAM, word by word, for the address that is in every socket of one kind: where skc_net
+ * points to. The least that a scan without tables can do. */
+static void print_memory_scan(struct image *image)
+{
+    static uint64_t words[1 << 17];
+    struct xvmi_vm_info info = {.size = sizeof(info)};
+    uint64_t net, hits = 0, read = 0, began = now_ns();
+    check(xvmi_vm_symbol(image->vm, "init_net", &net), image->vm);
+    xvmi_vm_info(image->vm, &info);
+    for (uint64_t gpa = 0; read < info.memory_bytes && gpa < 4 * info.memory_bytes;
+         gpa += sizeof(words)) {
+        if (xvmi_vm_read_physical(image->vm, gpa, words, sizeof(words)))
+            continue;
+        read += sizeof(words);
+        for (size_t i = 0; i < sizeof(words) / 8; i++)
+            hits += words[i] == net;
+    }
+    printf("scanning %llu MiB for sockets: %.1f ms, %llu candidates\n",
+           (unsigned long long)read >> 20, (double)(now_ns() - began) / 1e6,
+           (unsigned long long)hits);
+}
+
 static void bar(const char *name, double value, double limit)
 {
     printf("bar %s %.4g %g %s\n", name, value, limit, value <= limit ? "ok" : "MISS");
@@ -159,6 +240,9 @@ int main(int argc, char **argv)
                r->last_known.reads, unknown, r->unknown[0], r->unknown[ROUNDS - 1],
                r->last_unknown.reads, nobody, r->last_nobody.reads, walk / 1e6);
     }
+    print_wants(&images[argc - 1]);
+    print_batches(&images[argc - 1]);
+    print_memory_scan(&images[argc - 1]);
     struct result *small = &results[1], *large = &results[argc - 1];
     bar("owner-known-us", median(large->known, ROUNDS) / 1e3, 1);
     bar("owner-unknown-us", median(large->unknown, ROUNDS) / 1e3, 10);

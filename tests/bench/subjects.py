@@ -44,6 +44,24 @@ def guest():
         vm("stop", name)
 
 
+@contextlib.contextmanager
+def busy_guest():
+    """The URI of a live guest whose memory cannot be mapped, with 100 processes and 400 sockets;
+    how long its own ss takes is printed."""
+    name = f"bench-{os.getpid()}"
+    vm("start", name, "--release", RELEASE, "--mem", "512", "--ram", "anon")
+    try:
+        vm("exec", name, "--", "sh", "-c", "guest-helper many 100 400 >/dev/null")
+        seconds = vm("exec", name, "--", "python3", "-c",
+                     "import subprocess, time; t = time.monotonic(); "
+                     "subprocess.run(['ss', '-tanp'], stdout=subprocess.DEVNULL); "
+                     "print(time.monotonic() - t)")
+        print(f"ss -tanp inside the guest (an emulated CPU): {float(seconds) * 1e3:.0f} ms")
+        yield vm("uri", name)
+    finally:
+        vm("stop", name)
+
+
 def kernel_image(vmcoreinfo, loads):
     """A program header that says where the kernel's image lies virtually: drgn begins there."""
     facts = dict(line.split("=", 1) for line in vmcoreinfo.decode().splitlines() if "=" in line)
