@@ -42,6 +42,28 @@ static void die(const char *what)
     exit(1);
 }
 
+#define ALL_WANTED                                                                                 \
+    (XVMI_WANT_TASK | XVMI_WANT_EXE | XVMI_WANT_CMDLINE | XVMI_WANT_CGROUP | XVMI_WANT_ANCESTRY)
+
+/* The sender of each flow, twice (the second time it is known), and of each socket. */
+static void ask_for_owners(struct xvmi_finder *finder, const struct xvmi_socket *sockets, size_t n)
+{
+    const struct xvmi_owner_query query = {.size = sizeof(query), .want = ALL_WANTED};
+    static struct xvmi_owner owners[16];
+    enum xvmi_status status[16];
+    bool done;
+    for (size_t i = 0; i < n_flows; i++)
+        if (!xvmi_owner_find(finder, &flows[i], &query, &owners[0]) &&
+            xvmi_owner_revalidate(finder, &owners[0].token))
+            continue;
+    if (xvmi_finder_tend(finder, 200, &done) |
+        xvmi_owner_find_batch(finder, flows, n_flows, NULL, owners, status))
+        return;
+    for (size_t i = 0; i < n && i < 16; i++)
+        if (xvmi_owner_of(finder, &sockets[i], NULL, &owners[0]))
+            continue;
+}
+
 /* Does what the API does; crashing, hanging and growing without bound are the only failures. */
 static void walk_everything(void)
 {
@@ -58,22 +80,17 @@ static void walk_everything(void)
                 xl_task_cmdline(&guest, &tasks[i], buf, sizeof(buf), &len))
                 continue;
     free(tasks);
+    n = 0;
     if (!xl_socket_list(&guest, XVMI_SOCKET_ALL, &sockets, &n))
         for (size_t i = 0; i < n && i < 32; i++)
             if (xl_socket_cgroup(&guest, &sockets[i], buf, sizeof(buf)))
                 continue;
-    free(sockets);
     if (!xl_owner_scan_new(&guest, &scan))
         xvmi_owner_scan_free(scan);
-    if (xl_finder_new(&guest, NULL, &finder))
-        return;
-    for (size_t i = 0; i < n_flows; i++) {
-        struct xvmi_owner owner;
-        if (!xvmi_owner_find(finder, &flows[i], NULL, &owner) &&
-            xvmi_owner_revalidate(finder, &owner.token))
-            continue;
-    }
+    if (!xl_finder_new(&guest, NULL, &finder))
+        ask_for_owners(finder, sockets, n);
     xvmi_finder_free(finder);
+    free(sockets);
 }
 
 static void add_place(const void *p)
