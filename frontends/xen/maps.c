@@ -91,10 +91,11 @@ static enum xvmi_status absent(uint64_t page, struct xvmi_error *err)
 
 static enum xvmi_status map_failed(int error, struct xvmi_error *err)
 {
-    enum xvmi_status status = error == ESRCH || error == EINVAL ? XVMI_ERR_GONE
-                              : error == EPERM                  ? XVMI_ERR_PERMISSION
-                              : error == ENOMEM                 ? XVMI_ERR_NO_MEMORY
-                                                                : XVMI_ERR_IO;
+    enum xvmi_status status = XVMI_ERR_IO;
+    if (error == EPERM)
+        status = XVMI_ERR_PERMISSION;
+    else if (error == ENOMEM)
+        status = XVMI_ERR_NO_MEMORY;
     return xvmi_error_set(err, status, "mapping the domain's memory: %s", strerror(error));
 }
 
@@ -103,6 +104,14 @@ struct batch {
     uint64_t frames[XE_BATCH];
     int fails[XE_BATCH];
 };
+
+/* Frames of n pages, `step` apart. */
+static void find_frames(const struct xe_maps *maps, struct batch *batch, uint64_t page, size_t step,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        batch->frames[i] = maps->source.frame(maps->source.ctx, page + i * step);
+}
 
 static void *map_frames(struct xe_maps *maps, struct batch *batch, size_t n)
 {
@@ -113,6 +122,32 @@ static void *map_frames(struct xe_maps *maps, struct batch *batch, size_t n)
 static bool is_there(const struct batch *batch, size_t i)
 {
     return batch->frames[i] != XE_NO_FRAME && batch->fails[i] == 0;
+}
+
+/* What the window's n groups hold, and that they can be found. */
+static void publish(struct xe_maps *maps, struct window *window, const uint64_t *numbers,
+                    const struct batch *batch)
+{
+    for (size_t i = 0; i < window->n; i++) {
+        struct group *group = &window->group[i];
+        struct group **bucket = &maps->bucket[numbers[i] % BUCKETS];
+        *group = (struct group){
+            .number = numbers[i],
+            .host = (const uint8_t *)window->at + i * XE_GROUP * XE_PAGE,
+            .window = window,
+            .next = *bucket,
+            .round = maps->round,
+            .checked = UINT16_MAX,
+        };
+        for (size_t k = 0; k < XE_GROUP; k++) {
+            group->frames[k] = batch->frames[i * XE_GROUP + k];
+            group->mapped |= (uint16_t)(is_there(batch, i * XE_GROUP + k) << k);
+        }
+        *bucket = group;
+    }
+    *maps->youngest = window;
+    maps->youngest = &window->next;
+    maps->pages += window->n * XE_GROUP;
 }
 
 /* Map these groups, none of which is known, in one call. */
@@ -136,25 +171,7 @@ static enum xvmi_status add(struct xe_maps *maps, const uint64_t *numbers, size_
         return map_failed(error, err);
     }
     window->n = window->alive = n;
-    maps->pages += pages;
-    *maps->youngest = window;
-    maps->youngest = &window->next;
-    for (size_t i = 0; i < pages; i++) {
-        struct group *group = &window->group[i / XE_GROUP];
-        group->frames[i % XE_GROUP] = batch.frames[i];
-        group->mapped |= (uint16_t)(is_there(&batch, i) << i % XE_GROUP);
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct group *group = &window->group[i];
-        struct group **bucket = &maps->bucket[numbers[i] % BUCKETS];
-        group->number = numbers[i];
-        group->host = (const uint8_t *)window->at + i * XE_GROUP * XE_PAGE;
-        group->window = window;
-        group->round = maps->round;
-        group->checked = UINT16_MAX;
-        group->next = *bucket;
-        *bucket = group;
-    }
+    publish(maps, window, numbers, &batch);
     return XVMI_OK;
 }
 
@@ -235,8 +252,7 @@ enum xvmi_status xe_maps_copy(struct xe_maps *maps, uint64_t gpa, void *dst, siz
         size_t skip = gpa % XE_PAGE;
         size_t n = len / XE_PAGE + 2 < XE_BATCH ? (skip + len + XE_PAGE - 1) / XE_PAGE : XE_BATCH;
         size_t take = len < n * XE_PAGE - skip ? len : n * XE_PAGE - skip;
-        for (size_t i = 0; i < n; i++)
-            batch.frames[i] = maps->source.frame(maps->source.ctx, page + i);
+        find_frames(maps, &batch, page, 1, n);
         const uint8_t *at = map_frames(maps, &batch, n);
         if (!at)
             return map_failed(errno, err);
@@ -259,8 +275,9 @@ enum xvmi_status xe_maps_probe(struct xe_maps *maps, uint64_t page, size_t step,
                                bool *present, struct xvmi_error *err)
 {
     struct batch batch;
-    for (size_t i = 0; i < n; i++)
-        batch.frames[i] = maps->source.frame(maps->source.ctx, page + i * step);
+    if (n == 0)
+        return XVMI_OK;
+    find_frames(maps, &batch, page, step, n);
     void *at = map_frames(maps, &batch, n);
     if (!at)
         return map_failed(errno, err);

@@ -143,8 +143,8 @@ enum xvmi_status xm_open(const char *uri, struct xm_mem **mem, struct xvmi_error
     const char *colon = strchr(uri, ':');
     if (!colon || colon == uri || !colon[1])
         return xvmi_error_set(err, XVMI_ERR_INVALID,
-                              "'%s' does not name a guest: write file:PATH, qemu:QMP-SOCKET or "
-                              "qemu:pid=N",
+                              "'%s' does not name a guest: write file:PATH, qemu:QMP-SOCKET, "
+                              "qemu:pid=N or xen:NAME",
                               uri);
     xb_auto_free char *scheme = strndup(uri, (size_t)(colon - uri));
     if (!scheme)

@@ -39,7 +39,7 @@ struct xvmi_vm_options {
 };
 
 /*
- * Open a guest by URI: file:PATH, qemu:PATH, qemu:pid=N, or a scheme some driver serves.
+ * Open a guest by URI: file:PATH, qemu:PATH, qemu:pid=N, xen:NAME, or a scheme some driver serves.
  *
  * Without options->profile, the first of these that verifies on the guest is taken: the
  * cached profile of its build-id, a vmlinux with that build-id in the usual debug folders,
