@@ -12,8 +12,7 @@
 #define ANCESTRY_MAX 16u
 
 static const char *const reasons[XVMI_REASONS] = {
-    "rule", "default", "cached",    "fragment",   "arp",
-    "nd",   "other",   "malformed", "unfiltered", "spoofed",
+    "rule", "default", "cached", "fragment", "arp", "nd", "other", "malformed", "unfiltered",
 };
 
 const char *xvmi_filter_reason_text(enum xvmi_filter_reason reason)

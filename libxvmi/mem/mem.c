@@ -25,7 +25,7 @@ struct xm_mem {
     size_t n;
     size_t hot; /* the range that answered last */
     uint64_t total;
-    struct xm_cache *cache; /* NULL when every range is mapped */
+    struct xm_cache *cache; /* NULL when every range is mapped, for good or as it is wanted */
     struct xm_stats stats;
 };
 
@@ -70,7 +70,7 @@ static enum xvmi_status take_ranges(struct xm_mem *mem, struct xvmi_error *err)
         total += ranges[i].size;
         all_mapped = all_mapped && ranges[i].host;
     }
-    if (!all_mapped && !mem->cache) {
+    if (!all_mapped && !mem->ops.page && !mem->cache) {
         mem->cache = xm_cache_new();
         if (!mem->cache)
             return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory for the page cache");
@@ -143,8 +143,8 @@ enum xvmi_status xm_open(const char *uri, struct xm_mem **mem, struct xvmi_error
     const char *colon = strchr(uri, ':');
     if (!colon || colon == uri || !colon[1])
         return xvmi_error_set(err, XVMI_ERR_INVALID,
-                              "'%s' does not name a guest: write file:PATH, qemu:QMP-SOCKET or "
-                              "qemu:pid=N",
+                              "'%s' does not name a guest: write file:PATH, qemu:QMP-SOCKET, "
+                              "qemu:pid=N or xen:NAME",
                               uri);
     xb_auto_free char *scheme = strndup(uri, (size_t)(colon - uri));
     if (!scheme)
@@ -220,14 +220,42 @@ const struct xvmi_mem_range *xm_range_of(struct xm_mem *mem, uint64_t gpa)
     return &mem->ranges[i];
 }
 
+static bool page_in_range(const struct xvmi_mem_range *range, uint64_t page)
+{
+    return page >= range->gpa && page - range->gpa < range->size &&
+           range->size - (page - range->gpa) >= XM_PAGE;
+}
+
+/* Part of one page of an unmapped range as the backend maps it now. */
+static enum xvmi_status page_ptr(struct xm_mem *mem, const struct xvmi_mem_range *range,
+                                 uint64_t gpa, const uint8_t **host, struct xvmi_error *err)
+{
+    uint64_t page = gpa & ~(uint64_t)(XM_PAGE - 1);
+    if (!mem->ops.page || !page_in_range(range, page))
+        return XVMI_ERR_LIMIT;
+    enum xvmi_status status = mem->ops.page(mem->ctx, page, host, err);
+    if (!status)
+        *host += gpa - page;
+    return status;
+}
+
 const uint8_t *xm_ptr(struct xm_mem *mem, uint64_t gpa, size_t len, uint64_t *avail)
 {
     const struct xvmi_mem_range *range = xm_range_of(mem, gpa);
-    if (!range || !range->host)
+    if (!range)
         return NULL;
     uint64_t off = gpa - range->gpa;
     if (len > range->size - off)
         return NULL;
+    if (!range->host) {
+        const uint8_t *host;
+        uint64_t left = XM_PAGE - gpa % XM_PAGE;
+        if (len > left || page_ptr(mem, range, gpa, &host, NULL))
+            return NULL;
+        if (avail)
+            *avail = left;
+        return host;
+    }
     if (avail)
         *avail = range->size - off;
     return range->host + off;
@@ -241,18 +269,22 @@ static enum xvmi_status backend_read(struct xm_mem *mem, uint64_t gpa, void *dst
     return mem->ops.read(mem->ctx, gpa, dst, len, err);
 }
 
-static bool page_in_range(const struct xvmi_mem_range *range, uint64_t page)
-{
-    return page >= range->gpa && page - range->gpa < range->size &&
-           range->size - (page - range->gpa) >= XM_PAGE;
-}
-
-/* Part of one page of an unmapped range, through the cache when the whole page is RAM. */
+/* Part of one page of an unmapped range: from where the backend maps it, or through the cache when
+ * the whole page is RAM. */
 static enum xvmi_status read_in_page(struct xm_mem *mem, const struct xvmi_mem_range *range,
                                      uint64_t gpa, void *dst, size_t len, struct xvmi_error *err)
 {
     uint64_t page = gpa & ~(uint64_t)(XM_PAGE - 1);
-    const uint8_t *data = xm_cache_find(mem->cache, page);
+    const uint8_t *data;
+    if (!mem->cache) {
+        enum xvmi_status status = page_ptr(mem, range, gpa, &data, err);
+        if (status == XVMI_ERR_LIMIT)
+            return backend_read(mem, gpa, dst, len, err);
+        if (!status)
+            memcpy(dst, data, len);
+        return status;
+    }
+    data = xm_cache_find(mem->cache, page);
     if (data) {
         mem->stats.cache_hits++;
     } else {
@@ -318,6 +350,23 @@ enum xvmi_status xm_read(struct xm_mem *mem, uint64_t gpa, void *dst, size_t len
     return XVMI_OK;
 }
 
+/* Bits of an entry that hold an address. */
+#define ENTRY_ADDR    UINT64_C(0x000ffffffffff000)
+#define ENTRY_PRESENT UINT64_C(1)
+
+enum xvmi_status xm_read_entry(struct xm_mem *mem, uint64_t gpa, uint64_t *entry,
+                               struct xvmi_error *err)
+{
+    uint64_t page;
+    enum xvmi_status status = xm_read(mem, gpa, entry, sizeof(*entry), err);
+    if (status || !mem->ops.from_tables || !(*entry & ENTRY_PRESENT))
+        return status;
+    status = mem->ops.from_tables(mem->ctx, *entry & ENTRY_ADDR, &page, err);
+    if (!status)
+        *entry = (*entry & ~ENTRY_ADDR) | (page & ENTRY_ADDR);
+    return status;
+}
+
 struct fill {
     struct xvmi_mem_read read[BATCH_PAGES];
     struct xm_cache_slot *slot[BATCH_PAGES];
@@ -374,6 +423,10 @@ enum xvmi_status xm_read_batch(struct xm_mem *mem, struct xvmi_mem_read *reads, 
 {
     struct fill fill;
     fill.n = 0;
+    if (mem->ops.page && mem->ops.read_batch) {
+        mem->stats.backend_calls++;
+        return mem->ops.read_batch(mem->ctx, reads, n, err);
+    }
     bool fills = mem->cache && mem->ops.read_batch;
     for (size_t done = 0; done < n;) {
         size_t end = done;

@@ -26,14 +26,14 @@ const struct xvmi_mem_range *xm_ranges(const struct xm_mem *mem, size_t *n);
 const struct xvmi_mem_range *xm_range_of(struct xm_mem *mem, uint64_t gpa); /* NULL: no RAM */
 uint64_t xm_total(const struct xm_mem *mem);                                /* bytes of RAM */
 bool xm_live(const struct xm_mem *mem);
-bool xm_copies(const struct xm_mem *mem); /* live, and read page by page instead of being mapped */
+bool xm_copies(const struct xm_mem *mem); /* live, and what is read is kept, not read again */
 unsigned xm_vcpus(const struct xm_mem *mem);
 const char *xm_name(const struct xm_mem *mem);
 
 /*
  * `len` readable bytes at gpa when they lie in mapped memory, else NULL. For live
  * guests they can change at any moment: read each value once.
- * `*avail`, when wanted, is how many bytes are readable from there.
+ * `*avail`, when wanted, is how many bytes are readable from there. Good until xm_refresh().
  */
 const uint8_t *xm_ptr(struct xm_mem *mem, uint64_t gpa, size_t len, uint64_t *avail);
 
@@ -41,6 +41,11 @@ const uint8_t *xm_ptr(struct xm_mem *mem, uint64_t gpa, size_t len, uint64_t *av
  * cache when they are of this epoch. `err` may be NULL on paths where failure is common. */
 XVMI_CHECKED enum xvmi_status xm_read(struct xm_mem *mem, uint64_t gpa, void *dst, size_t len,
                                       struct xvmi_error *err);
+
+/* Read an entry of a page table. The address in it is guest-physical here, whatever the guest's
+ * tables have. */
+XVMI_CHECKED enum xvmi_status xm_read_entry(struct xm_mem *mem, uint64_t gpa, uint64_t *entry,
+                                            struct xvmi_error *err);
 
 /* Bring the pages of all reads in with as few calls as can be, then read them. Each element
  * has its own status; fails as a whole only when nothing could be tried. */
@@ -68,9 +73,9 @@ XVMI_CHECKED enum xvmi_status xm_event_fd(struct xm_mem *mem, int *fd, struct xv
 XVMI_CHECKED enum xvmi_status xm_event(struct xm_mem *mem, enum xvmi_vm_event *event,
                                        struct xvmi_error *err);
 
-/* Look again at the guest's layout; *changed when what was known before is void: pointers from
- * xm_ptr() and xm_ranges() are dead, and every address space over this memory must be
- * invalidated (xo_invalidate()) before its next use. */
+/* Look again at the guest. Pointers from xm_ptr() are dead, and every address space over this
+ * memory must be invalidated (xo_invalidate()) before its next use. *changed when the layout is
+ * another: then what xm_ranges() said is void, too. */
 XVMI_CHECKED enum xvmi_status xm_refresh(struct xm_mem *mem, bool *changed, struct xvmi_error *err);
 
 /* Begin a new epoch: cached pages of a live guest are read anew. Mapped memory needs none. */

@@ -46,7 +46,7 @@ static enum xvmi_status walk_tables(struct xo_space *space, uint64_t gva, struct
     enum xx_step step = xx_begin(walk, &space->paging, gva, &space->fault);
     while (step == XX_NEED) {
         uint64_t entry;
-        enum xvmi_status status = xm_read(space->mem, walk->need, &entry, sizeof(entry), NULL);
+        enum xvmi_status status = xm_read_entry(space->mem, walk->need, &entry, NULL);
         if (status)
             return fault(space, xx_unreadable(walk, status));
         step = xx_feed(walk, entry, &space->fault);
@@ -54,13 +54,23 @@ static enum xvmi_status walk_tables(struct xo_space *space, uint64_t gva, struct
     return step == XX_DONE ? XVMI_OK : space->fault.status;
 }
 
-/* Put the window on the range that holds gva, a direct-mapped address, if that is mapped. */
+static const uint8_t *page_at(const struct xo_space *space, uint64_t gpa)
+{
+    return xm_ptr(space->mem, gpa & ~(XX_PAGE - 1), XX_PAGE, NULL);
+}
+
+/* Put the window on the range that holds gva, a direct-mapped address, if that is mapped; where
+ * pages are mapped one by one, remember this one. */
 static void move_window(struct xo_space *space, uint64_t gva)
 {
-    const struct xvmi_mem_range *range = xm_range_of(space->mem, gva - space->direct_base);
+    uint64_t gpa = gva - space->direct_base;
+    const struct xvmi_mem_range *range = xm_range_of(space->mem, gpa);
+    const uint8_t *host;
     if (range && range->host && range->size >= 8)
         space->near = (struct xo_window){
             .gva = space->direct_base + range->gpa, .room = range->size - 7, .host = range->host};
+    else if (range && !range->host && space->tlb && (host = page_at(space, gpa)))
+        xx_tlb_insert(space->tlb, gva, gpa, host);
 }
 
 static enum xvmi_status translate(struct xo_space *space, uint64_t gva, uint64_t *gpa,
@@ -85,8 +95,7 @@ static enum xvmi_status translate(struct xo_space *space, uint64_t gva, uint64_t
     *gpa = walk.gpa;
     *left = walk.left;
     if (space->tlb)
-        xx_tlb_insert(space->tlb, gva, walk.gpa,
-                      xm_ptr(space->mem, walk.gpa & ~(XX_PAGE - 1), XX_PAGE, NULL));
+        xx_tlb_insert(space->tlb, gva, walk.gpa, page_at(space, walk.gpa));
     return XVMI_OK;
 }
 
@@ -189,7 +198,8 @@ void xo_expect(struct xo_space *space, const uint64_t *gva, size_t n)
         const void *host = NULL;
         uint64_t gpa;
         if (!xo_hot(space, gva[i], &host) && known_gpa(space, gva[i], &gpa)) {
-            host = xm_ptr(space->mem, gpa, 1, NULL);
+            const struct xvmi_mem_range *range = xm_range_of(space->mem, gpa);
+            host = range && range->host ? range->host + (gpa - range->gpa) : NULL;
             if (!host)
                 far[n_far++] = (struct xvmi_mem_read){.gpa = gpa, .dst = &byte, .len = 1};
         }

@@ -100,7 +100,8 @@ Test(driver, scheme_cannot_leave_the_folder)
 
 Test(driver, uri_without_scheme_or_rest)
 {
-    const char *rest = "does not name a guest: write file:PATH, qemu:QMP-SOCKET or qemu:pid=N";
+    const char *rest = "does not name a guest: write file:PATH, qemu:QMP-SOCKET, "
+                       "qemu:pid=N or xen:NAME";
     static const char *const uris[] = {"", ":", "file", "file:", ":x", "/tmp/dump"};
     for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
         char want[200];

@@ -147,6 +147,18 @@ struct xvmi_mem_ops {
      * What happened before the first call of event_fd() may be forgotten. */
     enum xvmi_status (*event_fd)(void *ctx, int *fd, struct xvmi_error *err);
     enum xvmi_status (*event)(void *ctx, enum xvmi_vm_event *event, struct xvmi_error *err);
+
+    /* Optional, for ranges without `host`: memory that is mapped page by page as it is wanted.
+     * Sets *host to where the 4096 bytes at `gpa`, a multiple of that, can be read until the next
+     * refresh() or close(). XVMI_ERR_NOT_PRESENT as in read(); XVMI_ERR_LIMIT when no more can be
+     * mapped just now, then read() serves. */
+    enum xvmi_status (*page)(void *ctx, uint64_t gpa, const uint8_t **host, struct xvmi_error *err);
+
+    /* Optional, where the guest's page tables do not hold guest-physical addresses (Xen's PV guests
+     * know the machine's): the GPA of `addr`, a multiple of 4096, as an entry has it.
+     * XVMI_ERR_NOT_PRESENT when that is no memory of the guest's own. */
+    enum xvmi_status (*from_tables)(void *ctx, uint64_t addr, uint64_t *gpa,
+                                    struct xvmi_error *err);
 };
 
 /* What a driver's open() fills in. */

@@ -27,7 +27,7 @@ static bool look_up(struct xm_mem *mem, const struct xx_paging *paging, uint64_t
     while (step == XX_NEED) {
         uint64_t entry;
         level = walk.level;
-        if (xm_read(mem, walk.need, &entry, sizeof(entry), NULL))
+        if (xm_read_entry(mem, walk.need, &entry, NULL))
             break;
         exec = exec && !(entry >> 63);
         write = write && (entry & 2);

@@ -3,8 +3,8 @@
  * The guest's first process after its set-up: runs commands for `vm exec`.
  *
  * Each virtio-serial port carries one command at a time, so as many run at once as there are
- * ports, and none of it is on the network. On the port go frames: a type, a length (32 bits,
- * little-endian), the payload.
+ * ports, and none of it is on the network. A terminal that is named as argument is the only port.
+ * On the port go frames: a type, a length (32 bits, little-endian), the payload.
  *
  *   host to guest   R  the command: one byte, '1' if stdin follows, then its words, each ended by 0
  *                   I  bytes for its stdin; empty: end of stdin
@@ -29,7 +29,11 @@
 #include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
+
+/* What stands on a terminal's line of its own when the agent is there, after all that boot says. */
+#define XVMI_READY "guest-agent ready"
 
 enum { max_ports = 32, max_frame = 1 << 17, max_words = 4096 };
 
@@ -249,6 +253,18 @@ static void work(int child_signal)
     _exit(0);
 }
 
+/* A terminal as a port: bytes go through as they are, and the line is never hung up. */
+static int open_terminal(const char *path)
+{
+    struct termios how;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || tcgetattr(fd, &how))
+        return fd;
+    cfmakeraw(&how);
+    tcsetattr(fd, TCSANOW, &how);
+    return fd;
+}
+
 static int open_ports(int *ports)
 {
     int count = 0;
@@ -265,13 +281,19 @@ static int open_ports(int *ports)
     return count;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     int ports[max_ports];
     pid_t workers[max_ports] = {0};
-    int count = open_ports(ports);
+    int count;
+    if (argc > 1)
+        count = (ports[0] = open_terminal(argv[1])) >= 0;
+    else
+        count = open_ports(ports);
     if (!count)
-        fprintf(stderr, "guest-agent: no virtio-serial port\n");
+        fprintf(stderr, "guest-agent: no port to serve\n");
+    else if (argc > 1) /* whoever starts to listen knows from here on */
+        (void)!write(ports[0], "\n" XVMI_READY "\n", strlen(XVMI_READY) + 2);
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""Commands in a guest, over a virtio-serial port: see inside/guest-agent.c for the frames."""
+"""Commands in a guest, over a virtio-serial port or a console: see inside/guest-agent.c."""
 
 import fcntl
 import os
@@ -77,19 +77,24 @@ def execute(home, words, out, err, stdin=None, timeout=None):
     out, err: called with bytes. stdin: a file descriptor whose bytes the command gets, or None.
     TimeoutError when the guest is silent for timeout seconds.
     """
-    request = b"".join(os.fsencode(word) + b"\0" for word in words)
-    if len(request) > 1 << 16:
-        raise store.Failure("the command is longer than 64 KiB: send a script with -i")
     number, lock = _free_port(home)
     with lock, socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(home / f"port{number}.sock"))
-        frames = _Frames(connection)
-        frames.send(b"R", (b"0" if stdin is None else b"1") + request)
-        if stdin is not None:
-            threading.Thread(target=_pump, args=(frames, stdin), daemon=True).start()
-        while True:
-            for kind, data in frames.receive(timeout):
-                if kind == b"X":
-                    frames.send(b"B")
-                    return data[0]
-                (out if kind == b"O" else err)(data)
+        return converse(connection, words, out, err, stdin, timeout)
+
+
+def converse(connection, words, out, err, stdin=None, timeout=None):
+    """execute() on a connection (fileno, recv, sendall) that nobody else uses."""
+    request = b"".join(os.fsencode(word) + b"\0" for word in words)
+    if len(request) > 1 << 16:
+        raise store.Failure("the command is longer than 64 KiB: send a script with -i")
+    frames = _Frames(connection)
+    frames.send(b"R", (b"0" if stdin is None else b"1") + request)
+    if stdin is not None:
+        threading.Thread(target=_pump, args=(frames, stdin), daemon=True).start()
+    while True:
+        for kind, data in frames.receive(timeout):
+            if kind == b"X":
+                frames.send(b"B")
+                return data[0]
+            (out if kind == b"O" else err)(data)

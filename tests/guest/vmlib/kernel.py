@@ -22,6 +22,7 @@ RELEASES = {
     "sid": ("sid", "linux-image-cloud-amd64"),
 }
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
+XEN_MODULES = ("xen_blkfront", "crc32c_generic", "ext4")
 
 
 def _resolve(release):
@@ -96,7 +97,7 @@ def debug_folder(release):
     return store.built(place, fetch)
 
 
-def boot_modules(modules):
+def boot_modules(modules, wanted=BOOT_MODULES):
     """(name, bytes) of the modules that reach the root file system, each after what it needs.
 
     modules is lib/modules/RELEASE; what is built into the kernel is not listed there.
@@ -115,7 +116,7 @@ def boot_modules(modules):
         if path not in order:
             order.append(path)
 
-    for name in BOOT_MODULES:
+    for name in wanted:
         if name in by_name:
             add(by_name[name])
     return [(pathlib.Path(path).name.split(".")[0] + ".ko", _unpacked(modules / path))

@@ -56,9 +56,9 @@ class Machine:
                                 f"tests/guest/vm stop {self.name}") from None
         try:
             image, modules = self._kernel(options)
-            userland.initramfs(modules, self.home / "initrd")
+            self._initramfs(modules)
             self._network()
-            store.run("ip", "netns", "exec", self.netns, *self._qemu(options, image))
+            store.run(*self._place(), *self._qemu(options, image))
             self._wait()
         except BaseException as reason:
             log = self._keep_console()
@@ -80,6 +80,13 @@ class Machine:
         home = kernel.folder(options.release)
         disk.symlink_to(home / "modules.img")
         return home / "vmlinuz", home / "lib/modules" / (home / "release").read_text().strip()
+
+    def _initramfs(self, modules):
+        userland.initramfs(modules, self.home / "initrd")
+
+    def _place(self):
+        """The words before a command that runs where the guest's network is."""
+        return "ip", "netns", "exec", self.netns
 
     def _network(self):
         inside = ("ip", "-n", self.netns)
@@ -110,12 +117,17 @@ class Machine:
             command += ["-drive", f"file={disk},format=raw,if=virtio,{more}"]
         command += ["-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
                     "-device", "virtio-net-pci,netdev=net,mac=52:54:00:00:00:02",
-                    "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
+                    "-device", "virtio-rng-pci"]
+        return command + self._ports() + shlex.split(options.qemu)
+
+    def _ports(self):
+        """What the agent inside talks through."""
+        words = ["-device", "virtio-serial-pci"]
         for number in range(channel.PORTS):
             path = f"{self.home}/port{number}.sock"
-            command += ["-chardev", f"socket,id=port{number},path={path},server=on,wait=off",
-                        "-device", f"virtserialport,chardev=port{number},nr={number + 1}"]
-        return command + shlex.split(options.qemu)
+            words += ["-chardev", f"socket,id=port{number},path={path},server=on,wait=off",
+                      "-device", f"virtserialport,chardev=port{number},nr={number + 1}"]
+        return words
 
     def _wait(self):
         deadline = time.monotonic() + BOOT_SECONDS

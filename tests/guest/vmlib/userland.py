@@ -20,26 +20,28 @@ def image():
     recipe = " ".join((SUITE, *PACKAGES, *USERS, str(SPARE_MIB)))
     name = hashlib.sha256(recipe.encode()).hexdigest()[:12]
     place = store.root() / "userland" / f"{SUITE}-{name}.img"
-    return store.built(place, lambda work: _bootstrap(work, work / place.name))
+    return store.built(place, lambda work: bootstrap(
+        work, place.name, "the guests' Debian", PACKAGES, USERS, SPARE_MIB))
 
 
-def _bootstrap(work, place):
+def bootstrap(work, name, what, packages, users, spare_mib):
+    """Makes work/name, an image of a Debian with these packages and users."""
     root = work / "root"
     mirror, _ = debian.mirrors()
-    store.say("building the guests' Debian (once, about two minutes)")
+    store.say(f"building {what} (once, about two minutes)")
 
-    def bootstrap():
+    def unpack():
         shutil.rmtree(root, ignore_errors=True)
-        store.run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        store.run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}",
                   SUITE, root, mirror)
 
-    debian.retried("the guests' Debian", bootstrap)
-    for user in USERS:
+    debian.retried(what, unpack)
+    for user in users:
         store.run("chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", user)
     for junk in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man",
                  "usr/share/locale"):
         shutil.rmtree(root / junk, ignore_errors=True)
-    store.ext4_image(root, place, SPARE_MIB)
+    store.ext4_image(root, work / name, spare_mib)
 
 
 def program(name):
@@ -52,17 +54,20 @@ def program(name):
         "-o", work / place.name, *[source for source in sources if source.suffix == ".c"]))
 
 
-def initramfs(modules, target):
-    """Writes the initramfs for a kernel whose modules lie in the folder modules."""
-    order = kernel.boot_modules(modules)
+def initramfs(modules, target, drivers=kernel.BOOT_MODULES, init="guest-init"):
+    """Writes the initramfs for a kernel whose modules lie in the folder modules.
+
+    init: the program of inside/ that takes over once the root file system is there.
+    """
+    order = kernel.boot_modules(modules, drivers)
     archive = Cpio()
-    for name in ("bin", "dev", "proc", "modules", "payload", "root"):
+    for name in ("bin", "dev", "proc", "sys", "modules", "payload", "root"):
         archive.folder(name)
     archive.file("bin/busybox", pathlib.Path("/usr/bin/busybox").read_bytes(), 0o755)
     archive.file("init", (INSIDE / "early-init").read_bytes(), 0o755)
     for number, (name, data) in enumerate(order):
         archive.file(f"modules/{number:02}-{name}", data)
-    archive.file("payload/guest-init", (INSIDE / "guest-init").read_bytes(), 0o755)
+    archive.file("payload/guest-init", (INSIDE / init).read_bytes(), 0o755)
     for name in ("guest-agent", "guest-helper"):
         archive.file(f"payload/{name}", program(name).read_bytes(), 0o755)
     target.write_bytes(archive.finish())
