@@ -25,6 +25,7 @@ struct xvmi_vm {
     bool profile_cached;
     struct xl_guest guest;
     uint64_t attach_ns;
+    bool changed; /* refresh() found that what was attached to is gone */
     struct xvmi_error err;
 };
 
@@ -119,12 +120,43 @@ enum xvmi_status xvmi_vm_open_backend(const struct xvmi_mem_backend *backend, co
     return status ? status : open_mem(mem, began, options, vm, err);
 }
 
+static void detach(struct xvmi_vm *vm)
+{
+    xvmi_profile_unref(vm->profile);
+    xo_fini(&vm->space);
+}
+
+enum xvmi_status xvmi_vm_reattach(struct xvmi_vm *vm, const struct xvmi_vm_options *options)
+{
+    struct xvmi_vm fresh = {.mem = vm->mem};
+    uint64_t began = now_ns();
+    bool changed;
+    enum xvmi_status status = xm_refresh(vm->mem, &changed, &vm->err);
+    xm_invalidate(vm->mem);
+    if (!status)
+        status = attach(&fresh, options, &vm->err);
+    if (status) {
+        detach(&fresh);
+        vm->changed = true;
+        return xvmi_error_frame(&vm->err, status, "%s", xm_name(vm->mem));
+    }
+    detach(vm);
+    vm->space = fresh.space;
+    vm->kernel = fresh.kernel;
+    vm->profile = fresh.profile;
+    vm->profile_cached = fresh.profile_cached;
+    vm->guest.lay = fresh.guest.lay;
+    vm->guest.sym = fresh.guest.sym;
+    vm->attach_ns = now_ns() - began;
+    vm->changed = false;
+    return XVMI_OK;
+}
+
 void xvmi_vm_close(struct xvmi_vm *vm)
 {
     if (!vm)
         return;
-    xvmi_profile_unref(vm->profile);
-    xo_fini(&vm->space);
+    detach(vm);
     xm_close(vm->mem);
     free(vm);
 }
@@ -189,10 +221,11 @@ enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm)
     if (status)
         return xvmi_error_frame(&vm->err, status, "%s", xm_name(vm->mem));
     xo_invalidate(&vm->space);
-    if (!changed)
+    vm->changed |= changed;
+    if (!vm->changed)
         return XVMI_OK;
     return xvmi_error_set(&vm->err, XVMI_ERR_CHANGED,
-                          "%s: the guest was reset or its memory rearranged, open it again",
+                          "%s: the guest was reset or its memory rearranged, attach to it again",
                           xm_name(vm->mem));
 }
 

@@ -13,8 +13,6 @@
 #include "progress.h"
 
 #define CACHE_BYTES (16u << 20)
-/* How long between looks at a guest that was reset and has no kernel yet. */
-#define STALE_MS 500
 
 enum {
     OPT_DEV = 0x500,
@@ -133,119 +131,6 @@ static void reload(struct filter_session *s)
         filter_note(s, "reloaded", "another policy is in force");
 }
 
-/* ---- the guest ---- */
-
-static enum xvmi_status new_filter(const struct filter_session *s, struct xvmi_vm *vm,
-                                   struct xvmi_finder **finder, struct xvmi_filter **filter,
-                                   struct xvmi_error *err)
-{
-    enum xvmi_status status = xvmi_finder_new(vm, NULL, finder);
-    if (status)
-        return xvmi_error_set(err, status, "%s", xvmi_vm_error(vm));
-    const struct xvmi_filter_options how = {
-        .size = sizeof(how),
-        .vm = vm,
-        .finder = *finder,
-        .policy = s->policy,
-        .cache = s->cache,
-        .name = s->name,
-        .dry_run = s->args->dry_run,
-        .learn = s->args->learn,
-    };
-    status = xvmi_filter_new(&how, filter, err);
-    if (status) {
-        xvmi_finder_free(*finder);
-        *finder = NULL;
-    }
-    return status;
-}
-
-static void watch(const struct filter_session *s, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (fd >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event))
-        fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
-}
-
-static void watch_guest(struct filter_session *s)
-{
-    if (xvmi_vm_event_fd(s->vm, &s->life))
-        s->life = -1;
-    watch(s, s->life);
-}
-
-/* The guest boots: its new kernel, or not yet. */
-static void open_again(struct filter_session *s)
-{
-    struct xvmi_error err = XVMI_ERROR_INIT;
-    struct xvmi_vm_options how = {.size = sizeof(how),
-                                  .profile = s->args->guest.profile,
-                                  .no_cache = s->args->guest.no_cache};
-    struct xvmi_vm *vm = NULL;
-    struct xvmi_finder *finder;
-    struct xvmi_filter *filter;
-    enum xvmi_status status = xvmi_vm_open(s->args->guest.uri, &how, &vm, &err);
-    if (!status)
-        status = new_filter(s, vm, &finder, &filter, &err);
-    if (status) {
-        xvmi_vm_close(vm);
-        s->done = status == XVMI_ERR_GONE || status == XVMI_ERR_NOT_FOUND;
-        if (s->done)
-            filter_note(s, "ended", "the guest ended: %s", err.text);
-        return;
-    }
-    if (s->life >= 0)
-        epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->life, NULL);
-    if (s->args->learn)
-        (void)filter_write_learned(s);
-    xvmi_cache_invalidate_vm(s->cache, 0);
-    if (xtc_renew(s->tc, filter, xvmi_policy_digest(s->policy), &err))
-        filter_note(s, "renew-failed", "%s", err.text);
-    xvmi_filter_free(s->filter);
-    xvmi_finder_free(s->finder);
-    xvmi_vm_close(s->vm);
-    s->vm = vm;
-    s->finder = finder;
-    s->filter = filter;
-    s->stale = false;
-    watch_guest(s);
-    filter_note(s, "attached", "the guest's new kernel was found");
-}
-
-/* Is the guest still the one that we know? */
-static void look_again(struct filter_session *s)
-{
-    s->suspect = false;
-    enum xvmi_status status = xvmi_vm_refresh(s->vm);
-    if (status == XVMI_ERR_GONE) {
-        s->done = true;
-        filter_note(s, "ended", "the guest ended");
-    } else if (status == XVMI_ERR_CHANGED && !s->stale) {
-        struct xvmi_error err = XVMI_ERROR_INIT;
-        s->stale = true;
-        xvmi_cache_invalidate_vm(s->cache, 0);
-        if (xtc_renew(s->tc, s->filter, xvmi_policy_digest(s->policy), &err))
-            filter_note(s, "renew-failed", "%s", err.text);
-        filter_note(s, "changed", "the guest was reset: looking for its new kernel");
-        open_again(s);
-    }
-}
-
-static void hear_guest(struct filter_session *s)
-{
-    enum xvmi_vm_event event;
-    while (!s->done && !xvmi_vm_event(s->vm, &event) && event != XVMI_VM_NOTHING) {
-        struct xvmi_vm *vm = s->vm;
-        filter_note(s, xvmi_vm_event_text(event), "guest: %s", xvmi_vm_event_text(event));
-        if (event == XVMI_VM_ENDED)
-            s->done = true;
-        if (event == XVMI_VM_RESET || event == XVMI_VM_MEMORY)
-            look_again(s);
-        if (s->vm != vm)
-            break;
-    }
-}
-
 /* ---- the loop ---- */
 
 static void hear_signal(struct filter_session *s)
@@ -267,7 +152,7 @@ static void serve(struct filter_session *s)
 {
     struct epoll_event events[4];
     struct xvmi_error err = XVMI_ERROR_INIT;
-    int n = epoll_wait(s->epoll, events, 4, s->stale ? STALE_MS : -1);
+    int n = epoll_wait(s->epoll, events, 4, filter_patience(s));
     if (n < 0 && errno != EINTR)
         fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
     for (int i = 0; i < n; i++) {
@@ -278,13 +163,13 @@ static void serve(struct filter_session *s)
     }
     for (int i = 0; i < n; i++)
         if (events[i].data.fd == s->life) {
-            hear_guest(s);
+            filter_hear_guest(s);
             break;
         }
     if (s->suspect)
-        look_again(s);
-    if (s->stale && !n)
-        open_again(s);
+        filter_look_again(s);
+    if (s->stale)
+        filter_find_kernel(s);
 }
 
 /* ---- beginning and end ---- */
@@ -315,19 +200,24 @@ static void take_signals(struct filter_session *s)
         fail(s->command, XVMI_ERR_IO, must_printf("signals: %s", strerror(errno)));
 }
 
-/* Which of the guest's devices it is, if its hypervisor knows. */
-static uint8_t number_of_nic(struct xvmi_vm *vm, const char *dev)
+static enum xvmi_status new_filter(struct filter_session *s, struct xvmi_error *err)
 {
-    struct xvmi_nic *nics;
-    size_t n;
-    uint8_t number = 0;
-    if (xvmi_vm_nics(vm, &nics, &n))
-        return 0;
-    for (size_t i = 0; i < n && i < UINT8_MAX; i++)
-        if (!strncmp(nics[i].dev, dev, sizeof(nics[i].dev)))
-            number = (uint8_t)i;
-    free(nics);
-    return number;
+    enum xvmi_status status = xvmi_finder_new(s->vm, NULL, &s->finder);
+    if (status)
+        return xvmi_error_set(err, status, "%s", xvmi_vm_error(s->vm));
+    const struct xvmi_filter_options how = {
+        .size = sizeof(how),
+        .vm = s->vm,
+        .finder = s->finder,
+        .policy = s->policy,
+        .cache = s->cache,
+        .name = s->name,
+        .dry_run = s->args->dry_run,
+        .learn = s->args->learn,
+        .nics = s->nics,
+        .n_nics = s->n_nics,
+    };
+    return xvmi_filter_new(&how, &s->filter, err);
 }
 
 static void begin(struct filter_session *s)
@@ -340,13 +230,13 @@ static void begin(struct filter_session *s)
         fail(s->command, status, err.text);
     filter_open_events(s);
     s->vm = guest_open(s->command, &args->guest);
-    s->nic = number_of_nic(s->vm, args->dev);
+    filter_know_guest(s);
     status = xvmi_cache_new(&cache, &s->cache, &err);
     if (!status)
-        status = new_filter(s, s->vm, &s->finder, &s->filter, &err);
+        status = new_filter(s, &err);
     if (status)
         fail(s->command, status, err.text);
-    const struct xtc_options how = {
+    struct xtc_options how = {
         .size = sizeof(how),
         .dev = args->dev,
         .filter = s->filter,
@@ -358,15 +248,17 @@ static void begin(struct filter_session *s)
         .event = filter_event,
         .context = s,
     };
+    if (s->nic < s->n_nics)
+        memcpy(how.mac, s->nics[s->nic].mac, sizeof(how.mac));
     status = xtc_open(&how, &s->tc, &err);
     if (status)
         fail(s->command, status, err.text);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (s->epoll < 0)
         fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
-    watch(s, s->signals);
-    watch(s, xtc_fd(s->tc));
-    watch_guest(s);
+    filter_watch(s, s->signals);
+    filter_watch(s, xtc_fd(s->tc));
+    filter_watch(s, s->life);
     filter_note(s, "started", "%s is filtered (%s%s)", args->dev, xtc_attached_by(s->tc),
                 xtc_took_over(s->tc) ? ", taken over" : "");
 }
@@ -381,6 +273,7 @@ static int end(struct filter_session *s)
     xvmi_filter_free(s->filter);
     xvmi_finder_free(s->finder);
     xvmi_vm_close(s->vm);
+    free(s->nics);
     xvmi_cache_unref(s->cache);
     xvmi_policy_unref(s->policy);
     if (!s->args->name)

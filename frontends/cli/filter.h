@@ -22,6 +22,12 @@ struct filter_args {
     bool dry_run;
 };
 
+/* What tells one boot of a guest from another: its kernel's place, and its first process. */
+struct filter_boot {
+    uint64_t kaslr_offset, phys_base, init, init_start;
+    uint64_t youngest; /* start of the process that started last: it changes while a guest runs */
+};
+
 struct filter_session {
     const char *command; /* for messages */
     const struct filter_args *args;
@@ -32,9 +38,13 @@ struct filter_session {
     struct xvmi_finder *finder;
     struct xvmi_filter *filter;
     struct xtc *tc;
-    uint8_t nic;
-    int signals; /* signalfd */
-    int life;    /* xvmi_vm_event_fd(); -1: the guest does not tell */
+    struct xvmi_nic *nics; /* of the guest, n_nics of them */
+    size_t n_nics;
+    uint8_t nic;             /* the one that is filtered */
+    struct filter_boot boot; /* of the kernel that was looked into last */
+    uint64_t tried;          /* when a kernel was looked for last */
+    int signals;             /* signalfd */
+    int life;                /* xvmi_vm_event_fd(); -1: the guest does not tell */
     int epoll;
     int events; /* -1: none */
     uint64_t events_lost;
@@ -42,6 +52,18 @@ struct filter_session {
     bool stale;   /* it was, and its new kernel was not found yet */
     bool done;
 };
+
+/* filter-guest.c: a guest may be reset, run another kernel, get devices, end. */
+void filter_watch(const struct filter_session *s, int fd);
+/* At the beginning: its devices, its boot. */
+void filter_know_guest(struct filter_session *s);
+void filter_hear_guest(struct filter_session *s);
+/* Look whether it is still the guest that we know. */
+void filter_look_again(struct filter_session *s);
+/* While it boots: look for its kernel, not too often. */
+void filter_find_kernel(struct filter_session *s);
+/* How long the loop may wait, in ms; -1: for ever. */
+int filter_patience(const struct filter_session *s);
 
 /* xtc_options.event */
 void filter_event(void *session, const struct xvmi_filter_event *event);

@@ -47,7 +47,10 @@ XVMI_STATIC_ASSERT(sizeof(struct xtc_path) == 128 + 16 * XTC_LANES, "shared with
 struct xtc_shared {
     uint64_t policy; /* its digest: who takes over knows whether decisions still hold */
     uint32_t epoch;  /* of the policy; from 1 */
-    uint32_t pad[13];
+    uint8_t own_mac; /* frames from another address than `mac` are the agent's business */
+    uint8_t mac[6];
+    uint8_t pad0;
+    uint32_t pad[11];
     struct xtc_path path[2]; /* by enum xvmi_flow_direction */
 };
 

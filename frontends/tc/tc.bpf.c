@@ -170,6 +170,19 @@ XTC_INLINE int holds(struct __sk_buff *skb, uint32_t dir, struct xtc_entry *entr
     return now - entry->due < XTC_GRACE_NS;
 }
 
+/* A frame with another source address than the device's, if that matters: its flow may be known,
+ * but says nothing about it. The frame was parsed, so the header is there. */
+XTC_INLINE int is_other_mac(const struct xtc_frame *frame)
+{
+    const uint8_t *from = frame->data + 6;
+    int i, other = 0;
+    if (!shared.own_mac || frame->data + 14 > frame->end)
+        return 0;
+    for (i = 0; i < 6; i++)
+        other |= from[i] ^ shared.mac[i];
+    return other;
+}
+
 XTC_INLINE int judge(struct __sk_buff *skb, uint32_t dir)
 {
     uint32_t key = dir;
@@ -196,7 +209,7 @@ XTC_INLINE int judge(struct __sk_buff *skb, uint32_t dir)
         .tags = skb->vlan_present,
         .in = dir == XVMI_FLOW_IN,
     };
-    if (!xtc_parse(&frame, &flow, &opens))
+    if (!xtc_parse(&frame, &flow, &opens) || (dir == XVMI_FLOW_OUT && is_other_mac(&frame)))
         return miss(skb, dir, lane, counts);
     entry = bpf_map_lookup_elem(&xvmi_flows, &flow);
     if (!entry || entry->epoch != shared.epoch || !holds(skb, dir, entry, opens, counts)) {

@@ -142,6 +142,15 @@ static enum xvmi_status open_raw(struct xtc *tc, uint32_t mark, struct xvmi_erro
     return XVMI_OK;
 }
 
+/* Does it matter by which address the guest sends? */
+static void set_mac(struct xtc *tc)
+{
+    static const uint8_t none[6];
+    memcpy(tc->shared->mac, tc->options.mac, 6);
+    tc->shared->own_mac =
+        xvmi_filter_needs(tc->options.filter) & XVMI_NEED_MAC && memcmp(tc->options.mac, none, 6);
+}
+
 static enum xvmi_status set_up(struct xtc *tc, struct xvmi_error *err)
 {
     struct xtc_config config;
@@ -153,6 +162,7 @@ static enum xvmi_status set_up(struct xtc *tc, struct xvmi_error *err)
     if (status)
         return status;
     tc->shared = &tc->bpf->bss->shared;
+    set_mac(tc);
     tc->flows = bpf_map__fd(tc->bpf->maps.xvmi_flows);
     tc->ring = ring_buffer__new(bpf_map__fd(tc->bpf->maps.xvmi_told), xtc_be_told, tc, NULL);
     tc->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -240,6 +250,7 @@ enum xvmi_status xtc_renew(struct xtc *tc, struct xvmi_filter *filter, uint64_t 
     bool in = xvmi_filter_needs(filter) & XVMI_NEED_INCOMING;
     enum xvmi_status status = XVMI_OK;
     tc->options.filter = filter;
+    set_mac(tc);
     tc->shared->policy = policy;
     __atomic_store_n(&tc->shared->epoch, tc->shared->epoch + 1, __ATOMIC_RELEASE);
     if (in && tc->ways[XVMI_FLOW_IN].fd < 0)

@@ -62,6 +62,7 @@ struct xtc_options {
     uint64_t policy;            /* xvmi_policy_digest() of its policy */
     uint32_t vm;                /* `number` of the filter's options */
     uint8_t nic;                /* which of the guest's devices it is */
+    uint8_t mac[6];             /* the guest's address of it; all zero: not known */
     bool dry_run;               /* the filter's: what cannot wait passes */
     bool clsact;                /* do without TCX even where the kernel has it */
     enum xtc_miss miss;

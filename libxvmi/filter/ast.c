@@ -27,6 +27,8 @@ static const struct {
     [XF_OPT_FRAGMENTS] = {"fragments", {"deny", "allow"}},
     [XF_OPT_MALFORMED] = {"malformed", {"deny", "allow"}},
     [XF_OPT_OTHER] = {"other", {"deny", "allow"}},
+    [XF_OPT_SPOOFED] = {"spoofed", {"deny", "allow"}},
+    [XF_OPT_MAC] = {"mac", {"any", "own"}},
 };
 
 const char *xf_field_words(enum xf_field field)

@@ -35,6 +35,8 @@ enum xf_option {
     XF_OPT_FRAGMENTS,
     XF_OPT_MALFORMED,
     XF_OPT_OTHER,
+    XF_OPT_SPOOFED,
+    XF_OPT_MAC,
     XF_OPTIONS
 };
 

@@ -192,6 +192,9 @@ static void compile_block(struct xf_compiler *c, struct xf_block *block)
     struct xf_program program = {.rules = (uint32_t)c->policy->rules.n, .at = block->at};
     for (unsigned i = 0; i < XF_OPTIONS; i++)
         program.options[i] = block->options[i].value;
+    program.sources = block->options[XF_OPT_SPOOFED].given && !program.options[XF_OPT_SPOOFED];
+    program.needs = (program.sources ? XVMI_NEED_SOCKET : 0) |
+                    (program.options[XF_OPT_MAC] ? XVMI_NEED_MAC : 0);
     c->block = block;
     xf_compile_scope(c);
     compile_globs(c, block, &program);

@@ -35,6 +35,7 @@ struct xf_program {
     struct xf_set names;         /* of guests: patterns */
     struct xf_default out, in;   /* always given */
     uint8_t options[XF_OPTIONS]; /* 0: the word that holds when nothing is said */
+    bool sources;                /* `spoofed deny` was said: look up every sender's address */
     uint32_t rules, n_rules;     /* rule i has the number i + 1 */
     uint32_t needs;
     struct xf_at at;

@@ -58,7 +58,7 @@ static void fill_decision(struct xvmi_filter *f, struct xvmi_filter_event *event
     struct xvmi_decision *d = &event->decision;
     bool found = s->found && !s->status;
     *d = (struct xvmi_decision){
-        .verdict = (uint8_t)event->action,
+        .verdict = (uint8_t)event->verdict,
         .revalidate = s->found ? XVMI_REVALIDATE_TIME : XVMI_REVALIDATE_NEVER,
         .rule = event->rule,
         .token = 1,
@@ -78,12 +78,37 @@ static void fill_decision(struct xvmi_filter *f, struct xvmi_filter_event *event
                !is_volatile(f->program->needs) && !event->uncertain && s->owner.n_owners <= 1);
 }
 
-/* Look up what the policy asks for and decide. */
-static void decide_anew(struct xvmi_filter *f, const struct xf_frame *frame,
+/* A guest that says it is another one is nobody in particular; unless the policy has use for that
+ * (a router forwards for others), it does not get so far. */
+static void deny_spoofed(struct xvmi_filter *f, struct xvmi_filter_event *event)
+{
+    event->verdict = XVMI_VERDICT_DROP;
+    event->reason = XVMI_REASON_SPOOFED;
+    event->rule = 0;
+    event->log = true;
+    event->uncertain = false;
+    event->file = NULL;
+    event->line = event->column = 0;
+    f->stats.spoofed++;
+}
+
+static bool is_spoofed(struct xvmi_filter *f, const struct xf_frame *frame, bool mac)
+{
+    if (frame->packet.flow.direction != XVMI_FLOW_OUT || f->program->options[XF_OPT_SPOOFED])
+        return false;
+    if (mac || frame->kind != XF_FRAME_PACKET)
+        return mac;
+    return (f->program->sources || f->subject.found) && xf_subject_foreign(&f->subject);
+}
+
+/* Look up what the policy asks for and decide. `mac`: the frame has another device's address. */
+static void decide_anew(struct xvmi_filter *f, const struct xf_frame *frame, bool mac,
                         struct xvmi_filter_event *event)
 {
     struct xf_verdict verdict;
     xf_subject_reset(&f->subject, &frame->packet.flow, event->time);
+    if (mac)
+        xf_subject_disown(&f->subject);
     f->subject.query.deadline_ns = xf_monotonic(NULL) + f->options.max_ns;
     xf_match(f->policy, f->program, &frame->packet, &f->subject.facts, &verdict);
     event->verdict = verdict_of(verdict.verb);
@@ -95,20 +120,26 @@ static void decide_anew(struct xvmi_filter *f, const struct xf_frame *frame,
     event->file = verdict.at.line ? f->policy->file : NULL;
     event->line = verdict.at.line;
     event->column = verdict.at.column;
+    bool spoofed = is_spoofed(f, frame, mac);
     event->lookup = f->subject.status;
     event->owner = f->subject.found && !f->subject.status ? &f->subject.owner : NULL;
-    event->cacheable = !frame->packet.has_type || !(f->program->needs & XVMI_NEED_ICMP_TYPE);
+    event->cacheable =
+        !mac && (!frame->packet.has_type || !(f->program->needs & XVMI_NEED_ICMP_TYPE));
     f->stats.lookups += f->subject.found;
     f->stats.unreadable += f->subject.found && f->subject.status;
     f->stats.unknown += event->owner && event->owner->kind == XVMI_OWNER_NONE;
-    if (f->learn)
+    if (spoofed)
+        deny_spoofed(f, event);
+    else if (f->learn)
         xf_learn_packet(f->learn, &frame->packet, &f->subject.facts);
 }
 
+/* Our cache keeps what the policy says; other caches are told what to do. */
 static void set_action(const struct xvmi_filter *f, struct xvmi_filter_event *event)
 {
     bool dry = f->options.dry_run || f->options.learn;
     event->action = dry ? XVMI_VERDICT_PASS : event->verdict;
+    event->decision.verdict = (uint8_t)event->action;
 }
 
 /* True when what the cache knows about the flow still holds; `d` is what it knows. */
@@ -116,7 +147,7 @@ static bool revalidate(struct xvmi_filter *f, const struct xvmi_flow *flow, uint
                        uint64_t now, struct xvmi_decision *d)
 {
     struct xf_token_kept *kept = find_token(f, d);
-    if (!kept || kept->uses >= XF_TOKEN_USES)
+    if (!kept || kept->uses >= XF_TOKEN_USES || f->subject.blind)
         return false;
     kept->uses++;
     if (f->subject.ops->refresh(f->options.vm) ||
@@ -168,7 +199,7 @@ static bool use_again(struct xvmi_filter *f, const struct xf_frame *frame, uint6
     if (xvmi_cache_get(f->cache, flow, &before))
         return false;
     if (!revalidate(f, flow, stamp, event->time, &before)) {
-        decide_anew(f, frame, event);
+        decide_anew(f, frame, false, event);
         *decided = true;
         if (!event->uncertain || !is_closing(f, frame, &before))
             return false;
@@ -186,7 +217,7 @@ static bool use_again(struct xvmi_filter *f, const struct xf_frame *frame, uint6
     return true;
 }
 
-static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, size_t len,
+static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, size_t len, bool mac,
                           struct xvmi_filter_event *event)
 {
     struct xvmi_packet packet = {frame->packet.flow, (uint32_t)len,
@@ -194,7 +225,8 @@ static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, s
     struct xvmi_answer answer = {0};
     bool decided = false;
     /* What an ICMP type decides is not a matter of its flow. */
-    bool use = f->cache && !(frame->packet.has_type && f->program->needs & XVMI_NEED_ICMP_TYPE);
+    bool use =
+        f->cache && !mac && !(frame->packet.has_type && f->program->needs & XVMI_NEED_ICMP_TYPE);
     if (use)
         xvmi_cache_lookup(f->cache, &packet, 1, event->time, &answer, NULL);
     if (answer.outcome == XVMI_HIT) {
@@ -207,7 +239,7 @@ static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, s
         return;
     }
     if (!decided)
-        decide_anew(f, frame, event);
+        decide_anew(f, frame, mac, event);
     set_action(f, event);
     if (!event->cacheable)
         return;
@@ -215,6 +247,7 @@ static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, s
     /* Refused means that the policy or the guest changed meanwhile: good for this frame only. */
     if (use && xvmi_cache_insert(f->cache, &frame->packet.flow, &event->decision, answer.stamp))
         event->cacheable = false;
+    set_action(f, event);
 }
 
 static void decide_fragment(struct xvmi_filter *f, const struct xf_frame *frame,
@@ -242,9 +275,26 @@ static void count(struct xvmi_filter *f, const struct xvmi_filter_event *event)
     f->stats.malformed += event->reason == XVMI_REASON_MALFORMED;
 }
 
-static void decide_frame(struct xvmi_filter *f, const struct xf_frame *frame, size_t len,
+/* Has the frame another source address than the device that it came out of? */
+static bool has_other_mac(const struct xvmi_filter *f, const struct xvmi_flow *flow,
+                          const uint8_t *data, size_t len)
+{
+    static const uint8_t none[6];
+    if (f->program->options[XF_OPT_MAC] == 0 || flow->direction != XVMI_FLOW_OUT ||
+        flow->nic >= f->options.n_nics || len < 12)
+        return false;
+    const uint8_t *mac = f->nics[flow->nic].mac;
+    return memcmp(mac, none, 6) && memcmp(mac, data + 6, 6);
+}
+
+static void decide_frame(struct xvmi_filter *f, const struct xf_frame *frame, size_t len, bool mac,
                          struct xvmi_filter_event *event)
 {
+    if (frame->kind != XF_FRAME_PACKET && is_spoofed(f, frame, mac)) {
+        deny_spoofed(f, event);
+        set_action(f, event);
+        return;
+    }
     switch (frame->kind) {
     case XF_FRAME_MALFORMED:
         event->malformed = frame->reason;
@@ -263,13 +313,21 @@ static void decide_frame(struct xvmi_filter *f, const struct xf_frame *frame, si
         decide_fragment(f, frame, event);
         break;
     case XF_FRAME_PACKET:
-        decide_packet(f, frame, len, event);
+        decide_packet(f, frame, len, mac, event);
         if (frame->fragmented)
             xf_fragments_put(f->fragments, frame, (uint8_t)event->verdict, event->rule,
                              f->generation, event->time);
         return;
     }
     set_action(f, event);
+}
+
+/* It tells network namespaces apart that have the same IP address. */
+static void set_source(struct xvmi_filter *f, const uint8_t *data, size_t len)
+{
+    memset(f->subject.query.mac, 0, 6);
+    if (len >= 12)
+        memcpy(f->subject.query.mac, data + 6, 6);
 }
 
 void xvmi_filter_decide(struct xvmi_filter *f, const void *data, size_t len,
@@ -286,7 +344,9 @@ void xvmi_filter_decide(struct xvmi_filter *f, const void *data, size_t len,
         event.reason = XVMI_REASON_UNFILTERED;
         set_action(f, &event);
     } else {
-        decide_frame(f, &frame, len, &event);
+        bool mac = has_other_mac(f, &event.flow, data, len);
+        set_source(f, data, direction == XVMI_FLOW_OUT ? len : 0);
+        decide_frame(f, &frame, len, mac, &event);
     }
     count(f, &event);
     event.latency_ns = f->options.clock(f->options.context) - begin;

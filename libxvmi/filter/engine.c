@@ -11,6 +11,7 @@
 #define REVALIDATE_NS 1000000000u
 #define MAX_READS     65536u
 #define MAX_NS        50000000u
+#define NICS_MAX      256u
 
 uint64_t xf_monotonic(void *context)
 {
@@ -68,12 +69,17 @@ enum xvmi_status xf_filter_new(const struct xvmi_filter_options *options,
     if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret))
         return xvmi_error_set(err, XVMI_ERR_IO, "the host gives no random numbers");
     struct xvmi_filter *f = calloc(1, sizeof(*f));
-    if (!f || !(f->name = strdup(all.name)) || !(f->fragments = xf_fragments_new(secret)) ||
-        (all.learn && !(f->learn = xf_learn_new()))) {
+    if (all.n_nics > NICS_MAX)
+        all.n_nics = NICS_MAX;
+    if (!f || !(f->name = strdup(all.name)) ||
+        (all.n_nics && !(f->nics = calloc(all.n_nics, sizeof(*f->nics)))) ||
+        !(f->fragments = xf_fragments_new(secret)) || (all.learn && !(f->learn = xf_learn_new()))) {
         xvmi_filter_free(f);
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
     }
     set_defaults(&all);
+    if (all.n_nics)
+        memcpy(f->nics, all.nics, all.n_nics * sizeof(*f->nics));
     f->options = all;
     f->cache = all.cache ? xvmi_cache_ref(all.cache) : NULL;
     f->subject.ops = ops;
@@ -107,6 +113,7 @@ void xvmi_filter_free(struct xvmi_filter *f)
     xvmi_cache_unref(f->cache);
     xvmi_policy_unref(f->policy);
     free(f->name);
+    free(f->nics);
     free(f);
 }
 
@@ -123,6 +130,17 @@ enum xvmi_status xvmi_filter_reload(struct xvmi_filter *f, struct xvmi_policy *p
     xvmi_policy_unref(old);
     f->stats.reloads++;
     return XVMI_OK;
+}
+
+void xvmi_filter_set_finder(struct xvmi_filter *f, struct xvmi_finder *finder)
+{
+    f->options.finder = f->subject.finder = finder;
+    f->subject.blind = !finder;
+    f->clock = (struct xf_guest_clock){0};
+    memset(f->tokens, 0, sizeof(f->tokens));
+    f->generation++;
+    if (f->cache)
+        xvmi_cache_invalidate_vm(f->cache, f->options.number);
 }
 
 uint32_t xvmi_filter_needs(const struct xvmi_filter *f)

@@ -23,6 +23,7 @@ struct xf_token_kept {
 struct xvmi_filter {
     struct xvmi_filter_options options;
     char *name;
+    struct xvmi_nic *nics; /* options.n_nics */
     struct xvmi_policy *policy;
     const struct xf_program *program; /* of policy, for this guest */
     struct xvmi_cache *cache;

@@ -12,7 +12,8 @@
 #define ANCESTRY_MAX 16u
 
 static const char *const reasons[XVMI_REASONS] = {
-    "rule", "default", "cached", "fragment", "arp", "nd", "other", "malformed", "unfiltered",
+    "rule", "default", "cached",    "fragment",   "arp",
+    "nd",   "other",   "malformed", "unfiltered", "spoofed",
 };
 
 const char *xvmi_filter_reason_text(enum xvmi_filter_reason reason)

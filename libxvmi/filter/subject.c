@@ -44,7 +44,9 @@ static struct xf_subject *subject_of(struct xf_facts *facts)
 static void find(struct xf_subject *s, bool processes)
 {
     s->query.want = processes ? XVMI_WANT_TASK : XVMI_WANT_SOCKET;
-    if (!s->found)
+    if (s->blind)
+        s->status = XVMI_ERR_CHANGED;
+    else if (!s->found)
         s->status = s->ops->refresh(s->vm);
     if (s->found || !s->status)
         s->status = s->ops->find(s->finder, &s->flow, &s->query, &s->owner);
@@ -210,6 +212,20 @@ static enum xf_known get_age(struct xf_facts *facts, const struct xvmi_task *tas
     }
     *ns = guest - task->start_ns;
     return XF_KNOWN;
+}
+
+void xf_subject_disown(struct xf_subject *s)
+{
+    memset(&s->owner, 0, sizeof(s->owner));
+    s->owner.foreign = true;
+    s->found = s->with_processes = true;
+    s->status = XVMI_OK;
+}
+
+bool xf_subject_foreign(struct xf_subject *s)
+{
+    const struct xvmi_owner *owner;
+    return get_owner(&s->facts, false, &owner) == XF_KNOWN && owner->foreign;
 }
 
 void xf_subject_reset(struct xf_subject *s, const struct xvmi_flow *flow, uint64_t now)

@@ -47,6 +47,7 @@ struct xf_subject {
     struct xvmi_flow flow;
     uint64_t now;
     bool processes; /* look for them at once: the policy may ask */
+    bool blind;     /* there is no kernel to look into */
     bool found, with_processes;
     enum xvmi_status status; /* of the look-up */
     struct xvmi_owner owner;
@@ -55,6 +56,10 @@ struct xf_subject {
     struct xf_task_kept *tasks;
 };
 
+/* Nobody's, whatever a look-up would say: a frame that lies about where it comes from. */
+void xf_subject_disown(struct xf_subject *subject);
+/* Whether its source is an address of none of the guest's; looks if nobody did. */
+bool xf_subject_foreign(struct xf_subject *subject);
 /* For another packet; everything fetched is forgotten. */
 void xf_subject_reset(struct xf_subject *subject, const struct xvmi_flow *flow, uint64_t now);
 void xf_subject_fini(struct xf_subject *subject);

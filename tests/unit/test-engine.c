@@ -119,6 +119,9 @@ static uint64_t still(void *context)
     return 0;
 }
 
+static const struct xvmi_nic *guest_nics;
+static size_t n_guest_nics;
+
 static struct xvmi_filter *filter_with(const char *rules, bool dry_run, bool learn)
 {
     struct xvmi_filter *filter;
@@ -148,6 +151,8 @@ static struct xvmi_filter *filter_with(const char *rules, bool dry_run, bool lea
         .dry_run = dry_run,
         .learn = learn,
         .clock = still,
+        .nics = guest_nics,
+        .n_nics = n_guest_nics,
     };
     cr_assert_eq(xf_filter_new(&options, &ops, &filter, &err), XVMI_OK, "%s", err.text);
     xvmi_policy_unref(policy);
@@ -156,6 +161,13 @@ static struct xvmi_filter *filter_with(const char *rules, bool dry_run, bool lea
 
 static struct xvmi_filter *filter_new(const char *rules)
 {
+    return filter_with(rules, false, false);
+}
+
+static struct xvmi_filter *filter_of(const char *rules, const struct xvmi_nic *nics, size_t n)
+{
+    guest_nics = nics;
+    n_guest_nics = n;
     return filter_with(rules, false, false);
 }
 
@@ -361,6 +373,101 @@ Test(engine, dry_run_lets_pass)
     struct xvmi_filter_event e = decide(filter, &data, S);
     cr_expect(e.verdict == XVMI_VERDICT_DROP && e.action == XVMI_VERDICT_PASS);
     cr_expect_eq(e.decision.verdict, XVMI_VERDICT_PASS);
+    e = decide(filter, &data, S + 1);
+    cr_expect_eq(e.reason, XVMI_REASON_CACHED);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.action == XVMI_VERDICT_PASS);
+    cr_expect_eq(e.decision.verdict, XVMI_VERDICT_PASS);
+    xvmi_filter_free(filter);
+}
+
+static void is_spoofed(struct xvmi_filter *filter, const struct frame *frame, uint64_t now)
+{
+    struct xvmi_filter_event e = decide(filter, frame, now);
+    cr_expect_eq(e.verdict, XVMI_VERDICT_DROP);
+    cr_expect_eq(e.reason, XVMI_REASON_SPOOFED, "%s", xvmi_filter_reason_text(e.reason));
+    cr_expect(e.log && !e.rule && !e.file);
+    cr_expect(!e.owner || e.owner->kind == XVMI_OWNER_NONE);
+}
+
+static void foreign(void)
+{
+    guest.owner = (struct xvmi_owner){.foreign = true};
+}
+
+/* An address that is not the guest's has no owner, and rules on owners do not let it pass. */
+Test(engine, spoofed_address)
+{
+    struct xvmi_filter *filter = filter_new("default allow\ndeny exe \"/bin/nc\"\naudit uid 7");
+    struct frame data = tcp4(5000, 80, 0x10);
+    struct xvmi_filter_stats stats = {.size = sizeof(stats)};
+    foreign();
+    is_spoofed(filter, &data, S);
+    struct xvmi_filter_event e = decide(filter, &data, S + 1);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.reason == XVMI_REASON_CACHED);
+    xvmi_filter_stats(filter, &stats);
+    cr_expect_eq(stats.spoofed, 1);
+    guest.find_status = XVMI_ERR_NOT_PRESENT; /* what is not known is not forged */
+    data = tcp4(5001, 80, 0x10);
+    cr_expect_neq(decide(filter, &data, 2 * S).reason, XVMI_REASON_SPOOFED);
+    xvmi_filter_free(filter);
+}
+
+/* Who asks nothing about senders pays nothing, unless he says the word. */
+Test(engine, spoofed_address_when_asked)
+{
+    struct frame data = tcp4(5000, 80, 0x10);
+    struct xvmi_filter *filter = filter_new("default allow\nallow tcp dport 80");
+    foreign();
+    cr_expect_eq(decide(filter, &data, S).verdict, XVMI_VERDICT_PASS);
+    cr_expect_eq(guest.finds, 0);
+    xvmi_filter_free(filter);
+    filter = filter_new("default allow\nallow tcp dport 80\nspoofed deny");
+    foreign();
+    data = tcp4(5001, 80, 0x10);
+    is_spoofed(filter, &data, 2 * S);
+    cr_expect_eq(guest.finds, 1);
+    xvmi_filter_free(filter);
+    filter = filter_new("default deny\nallow owner none tcp dport 80\nspoofed allow");
+    foreign();
+    data = tcp4(5002, 80, 0x10);
+    struct xvmi_filter_event e = decide(filter, &data, 3 * S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_RULE);
+    xvmi_filter_free(filter);
+}
+
+/* The frame's MAC address counts before what is known of its flow. */
+Test(engine, spoofed_mac)
+{
+    const struct xvmi_nic nics[2] = {{.mac = {2, 0, 0, 0, 0, 1}}, {.mac = {0}}};
+    struct frame data = tcp4(5000, 80, 0x10), arp;
+    struct xvmi_filter *filter =
+        filter_of("default deny\nallow exe \"/usr/bin/curl\"\nmac own", nics, 2);
+    cr_expect(xvmi_filter_needs(filter) & XVMI_NEED_MAC);
+    cr_expect_eq(decide(filter, &data, S).verdict, XVMI_VERDICT_PASS);
+    data.data[11] = 9;
+    is_spoofed(filter, &data, S);
+    cr_expect(!decide(filter, &data, S).cacheable);
+    data.data[11] = 1;
+    cr_expect_eq(decide(filter, &data, S).reason, XVMI_REASON_CACHED);
+    frame_ether(&arp);
+    frame_put16(&arp, 0x0806);
+    frame_zero(&arp, 28);
+    cr_expect_eq(decide(filter, &arp, S).reason, XVMI_REASON_ARP);
+    arp.data[11] = 9;
+    is_spoofed(filter, &arp, S);
+    /* A device whose address is not known, and one that is not known itself. */
+    for (uint8_t nic = 1; nic < 3; nic++) {
+        struct xvmi_filter_event e = {.size = sizeof(e)};
+        xvmi_filter_decide(filter, arp.data, arp.len, XVMI_FLOW_OUT, nic, S, &e);
+        cr_expect_eq(e.reason, XVMI_REASON_ARP);
+    }
+    xvmi_filter_free(filter);
+    filter = filter_of(
+        "default allow\ndeny exe \"/usr/bin/curl\"\nmac own\nspoofed allow\nunknown allow", nics,
+        1);
+    cr_expect_eq(decide(filter, &data, 2 * S).verdict, XVMI_VERDICT_DROP);
+    data.data[11] = 9; /* nobody's, so not curl's */
+    cr_expect_eq(decide(filter, &data, 2 * S).verdict, XVMI_VERDICT_PASS);
     xvmi_filter_free(filter);
 }
 

@@ -38,6 +38,7 @@ Test(owner, another_port_is_nobody)
     cr_assert_eq(toy.owner.kind, XVMI_OWNER_NONE);
     toy_ask(6, 5000, 81);
     cr_assert_eq(toy.owner.kind, XVMI_OWNER_NONE);
+    cr_assert(!toy.owner.foreign);
 }
 
 Test(owner, an_address_the_guest_does_not_have_is_nobody)
@@ -48,6 +49,14 @@ Test(owner, an_address_the_guest_does_not_have_is_nobody)
     struct xvmi_flow f = toy_flow(6, "10.0.0.99", 5000, "10.0.0.1", 80);
     cr_assert_eq(xvmi_owner_find(toy.finder, &f, NULL, &toy.owner), XVMI_OK);
     cr_assert_eq(toy.owner.kind, XVMI_OWNER_NONE);
+    cr_assert(toy.owner.foreign);
+    f = toy_flow(17, "0.0.0.0", 68, "255.255.255.255", 67); /* has none yet */
+    cr_assert_eq(xvmi_owner_find(toy.finder, &f, NULL, &toy.owner), XVMI_OK);
+    cr_assert(!toy.owner.foreign);
+    f = toy_flow(6, "10.0.0.99", 5000, "10.0.0.1", 80);
+    f.direction = XVMI_FLOW_IN; /* somebody's mistake, not the guest's */
+    cr_assert_eq(xvmi_owner_find(toy.finder, &f, NULL, &toy.owner), XVMI_OK);
+    cr_assert(!toy.owner.foreign);
 }
 
 /* Two namespaces with one address and one flow: the first with the hardware unless said. */

@@ -48,6 +48,8 @@ struct xvmi_filter_options {
     uint64_t max_ns;                  /* time for one look-up; 0: 50 ms */
     uint64_t (*clock)(void *context); /* monotonic ns, for latencies; NULL: CLOCK_MONOTONIC */
     void *context;
+    const struct xvmi_nic *nics; /* the guest's devices, by the number of flow.nic; copied */
+    size_t n_nics;               /* up to 256; without them the option `mac` has no effect */
 };
 
 /*
@@ -67,6 +69,13 @@ XVMI_PUBLIC void xvmi_filter_free(struct xvmi_filter *filter); /* NULL is fine *
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_filter_reload(struct xvmi_filter *filter,
                                                              struct xvmi_policy *policy,
                                                              struct xvmi_error *err);
+/*
+ * The guest was reset and attached to anew (xvmi_vm_reattach()): this is the finder now, of the
+ * same handle, and nothing that was decided or remembered about senders before is used again, the
+ * cache's decisions for this guest included. NULL while there is no kernel to look into: what
+ * needs a look is decided as `unreadable` says. The event's `lookup` is XVMI_ERR_CHANGED then.
+ */
+XVMI_PUBLIC void xvmi_filter_set_finder(struct xvmi_filter *filter, struct xvmi_finder *finder);
 /* XVMI_NEED_* of the policy for this guest. Without XVMI_NEED_INCOMING, what the guest receives
  * need not be shown to the filter. */
 XVMI_PUBLIC uint32_t xvmi_filter_needs(const struct xvmi_filter *filter);
@@ -82,6 +91,8 @@ enum xvmi_filter_reason {
     XVMI_REASON_OTHER,
     XVMI_REASON_MALFORMED,
     XVMI_REASON_UNFILTERED, /* received, and the policy has no rules for that */
+    XVMI_REASON_SPOOFED,    /* the option of that name: its source address is none of the guest's,
+                               or its MAC address not the device's. It has no owner */
     XVMI_REASONS,
 };
 /* "rule", "default", ...; never NULL. */
@@ -93,7 +104,7 @@ struct xvmi_filter_event {
     size_t size;               /* set by the caller */
     uint64_t time;             /* `now` of the call */
     struct xvmi_flow flow;     /* all zero but for vm, nic and direction where there is none */
-    enum xvmi_verdict verdict; /* what the policy says; in a dry run CACHED has lost it */
+    enum xvmi_verdict verdict; /* what the policy says */
     enum xvmi_verdict action;  /* what to do: the same, or pass in a dry run */
     enum xvmi_filter_reason reason;
     uint32_t rule;           /* number of the rule that decided, 0: none */
@@ -156,6 +167,7 @@ struct xvmi_filter_stats {
     uint64_t unknown, unreadable;               /* look-ups that found no owner, that failed */
     uint64_t arp, nd, other, malformed, fragments, fragments_lost;
     uint64_t reloads;
+    uint64_t spoofed;
 };
 XVMI_PUBLIC void xvmi_filter_stats(const struct xvmi_filter *filter,
                                    struct xvmi_filter_stats *stats);

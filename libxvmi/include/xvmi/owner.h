@@ -134,6 +134,8 @@ struct xvmi_owner {
     enum xvmi_via_process via_process;
     bool translated; /* found behind the guest's own NAT */
     bool more;       /* more than XVMI_OWNERS_MAX processes hold it */
+    bool foreign;    /* sent from an address that nothing in the guest has: forged, or forwarded
+                        for others; kind is NONE */
     enum xvmi_orphan orphan;
     struct xvmi_last_owner last; /* with ORPHAN: as of when the flow was asked for last */
     struct xvmi_socket socket;   /* valid unless kind is NONE */

@@ -109,6 +109,7 @@ enum {
     XVMI_NEED_ICMP_TYPE = 1u << 8, /* more of the packet than its flow */
     XVMI_NEED_INCOMING = 1u << 9,  /* what the guest receives is filtered as well */
     XVMI_NEED_CREDS = 1u << 10,    /* effective user and group of the processes */
+    XVMI_NEED_MAC = 1u << 11,      /* the frame's source MAC address, which no flow has */
 };
 /* What the vm block of the guest called `vm` can ask for. XVMI_ERR_NOT_FOUND when the policy
  * has no block for it. */

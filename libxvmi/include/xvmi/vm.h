@@ -93,10 +93,20 @@ XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_profile_from_vmlinux(const char *
  * Look anew: what was cached of a live guest's memory and page tables is dropped. Call it
  * before each fresh question. Costs nothing on an image and one system call on a guest whose
  * events are listened to (xvmi_vm_event_fd()); else its hypervisor is asked, which may take some
- * ms. XVMI_ERR_CHANGED when the guest was reset or runs another kernel: close the
- * handle and open it again. XVMI_ERR_GONE when it ended.
+ * ms. XVMI_ERR_CHANGED, from then on, when the guest was reset or its memory rearranged:
+ * xvmi_vm_reattach(), or close the handle and open it again. XVMI_ERR_GONE when it ended.
  */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm);
+
+/*
+ * Look for the guest's kernel anew, as xvmi_vm_open() does, on the connection that stands: events
+ * go on, and none is missed. What was learned through the handle (tasks, sockets, finders) is
+ * void, whether it is another kernel or not. Right after a reset the old kernel may still be
+ * found in memory that nobody has written to since. On failure the handle is as after
+ * XVMI_ERR_CHANGED, and this can be tried again.
+ */
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_reattach(struct xvmi_vm *vm,
+                                                           const struct xvmi_vm_options *options);
 
 /* The guest's network devices as its hypervisor knows them; free(*nics). XVMI_ERR_UNSUPPORTED
  * when whoever holds the memory does not know. */

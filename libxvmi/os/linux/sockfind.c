@@ -444,10 +444,8 @@ static enum xvmi_status find_own(struct xl_sockfind *f, struct xl_query *q, stru
 static enum xvmi_status find_in_net(struct xl_sockfind *f, const struct xvmi_flow *flow,
                                     uint32_t net, bool last_resort, struct xl_found *found)
 {
-    struct xl_query q = {.flow = *flow,
-                         .t = &f->tables[net],
-                         .net = f->tables[net].net,
-                         .lport = flow->lport};
+    struct xl_query q = {
+        .flow = *flow, .t = &f->tables[net], .net = f->tables[net].net, .lport = flow->lport};
     memcpy(q.local, flow->local, 16);
     memcpy(q.remote, flow->remote, 16);
     *found = (struct xl_found){.net = net};
@@ -507,6 +505,18 @@ static enum xvmi_status add_net(struct xl_sockfind *f, const struct xvmi_flow *f
     if (which > 0)
         *found = here;
     return XVMI_OK;
+}
+
+bool xl_sockfind_foreign(const struct xl_sockfind *f, const struct xvmi_flow *flow)
+{
+    static const uint8_t none[16]; /* of a host that has no address yet */
+    size_t n;
+    const struct xl_addr *has = xl_addr_find(&f->addrs, flow->family, flow->local, &n);
+    if (flow->direction != XVMI_FLOW_OUT || !memcmp(flow->local, none, sizeof(none)))
+        return false;
+    while (n && has[n - 1].broadcast)
+        n--;
+    return !n;
 }
 
 /* In the namespaces that have the local address. */
@@ -584,10 +594,8 @@ bool xl_sockfind_still(const struct xl_sockfind *f, const struct xl_found *found
 enum xvmi_status xl_sockfind_listener(struct xl_sockfind *f, uint32_t net,
                                       const struct xvmi_flow *flow, struct xl_found *found)
 {
-    struct xl_query q = {.flow = *flow,
-                         .t = &f->tables[net],
-                         .net = f->tables[net].net,
-                         .lport = flow->lport};
+    struct xl_query q = {
+        .flow = *flow, .t = &f->tables[net], .net = f->tables[net].net, .lport = flow->lport};
     memcpy(q.local, flow->local, 16);
     memcpy(q.remote, flow->remote, 16);
     *found = (struct xl_found){.net = net};

@@ -93,6 +93,9 @@ struct xl_found {
 void xl_sockfind_init(struct xl_sockfind *f, struct xl_guest *g);
 void xl_sockfind_fini(struct xl_sockfind *f);
 
+/* Sent from an address that no namespace has, as of the last look at them. */
+bool xl_sockfind_foreign(const struct xl_sockfind *f, const struct xvmi_flow *flow);
+
 /* Look at namespaces, their addresses and tables, and the secrets anew. */
 XVMI_CHECKED enum xvmi_status xl_net_tables_read(struct xl_sockfind *f);
 /* Whether what was read is of the kernel that runs now, as far as one read tells. */

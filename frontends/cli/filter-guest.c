@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The guest that is filtered, through its life. What was decided holds for one boot of it: when
+ * it is reset, nothing of that is used again, and until its new kernel is found the policy says
+ * (`unreadable`) what becomes of its packets.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "filter.h"
+
+#define MS 1000000u
+/* Between looks for a kernel. */
+#define STALE_MS 250
+/* Network devices that the guest sets up hint at a kernel that came without a reset; it can set
+ * them up as often as it likes. */
+#define HINT_MS 1000
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void filter_watch(const struct filter_session *s, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    if (fd >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event))
+        fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
+}
+
+/* ---- which boot it is ---- */
+
+/* False when it has no first process yet, or that cannot be read. */
+static bool read_boot(struct xvmi_vm *vm, struct filter_boot *boot)
+{
+    struct xvmi_vm_info info = {.size = sizeof(info)};
+    struct xvmi_task *tasks = NULL;
+    size_t n = 0;
+    xvmi_vm_info(vm, &info);
+    *boot = (struct filter_boot){.kaslr_offset = info.kaslr_offset, .phys_base = info.phys_base};
+    if (xvmi_task_list(vm, &tasks, &n))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (tasks[i].pid == 1) {
+            boot->init = tasks[i].addr;
+            boot->init_start = tasks[i].start_ns;
+        }
+        if (tasks[i].start_ns > boot->youngest)
+            boot->youngest = tasks[i].start_ns;
+    }
+    free(tasks);
+    return boot->init;
+}
+
+static bool is_same(const struct filter_boot *a, const struct filter_boot *b)
+{
+    return a->kaslr_offset == b->kaslr_offset && a->phys_base == b->phys_base &&
+           a->init == b->init && a->init_start == b->init_start;
+}
+
+/*
+ * After a reset the old kernel lies in memory until something is written there, and looks alive.
+ * It is another boot when it differs; or when it does things.
+ */
+static bool is_alive(const struct filter_boot *before, const struct filter_boot *now)
+{
+    return !is_same(before, now) || before->youngest != now->youngest;
+}
+
+/* ---- devices ---- */
+
+static void read_nics(struct filter_session *s)
+{
+    struct xvmi_nic *nics;
+    size_t n;
+    if (xvmi_vm_nics(s->vm, &nics, &n))
+        return;
+    free(s->nics);
+    s->nics = nics;
+    s->n_nics = n;
+}
+
+void filter_know_guest(struct filter_session *s)
+{
+    if (xvmi_vm_event_fd(s->vm, &s->life)) {
+        filter_note(s, "deaf", "what happens to the guest is not told: %s", xvmi_vm_error(s->vm));
+        s->life = -1;
+    }
+    read_nics(s);
+    for (size_t i = 0; i < s->n_nics && i < UINT8_MAX; i++)
+        if (!strncmp(s->nics[i].dev, s->args->dev, sizeof(s->nics[i].dev)))
+            s->nic = (uint8_t)i;
+    (void)read_boot(s->vm, &s->boot);
+}
+
+/* ---- resets ---- */
+
+/* The filter is that of the guest as it is now: what was decided before is void, in the kernel
+ * too. NULL: the guest has no kernel that is known. */
+static void use_finder(struct filter_session *s, struct xvmi_finder *finder)
+{
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    xvmi_filter_set_finder(s->filter, finder);
+    xvmi_finder_free(s->finder);
+    s->finder = finder;
+    if (xtc_renew(s->tc, s->filter, xvmi_policy_digest(s->policy), &err))
+        filter_note(s, "renew-failed", "%s", err.text);
+}
+
+static void be_stale(struct filter_session *s)
+{
+    if (s->stale)
+        return;
+    s->stale = true;
+    s->tried = 0;
+    use_finder(s, NULL);
+}
+
+static void attach(struct filter_session *s, const struct filter_boot *boot)
+{
+    struct xvmi_finder *finder;
+    struct xvmi_vm_info info = {.size = sizeof(info)};
+    if (xvmi_finder_new(s->vm, NULL, &finder)) {
+        filter_note(s, "attach-failed", "%s", xvmi_vm_error(s->vm));
+        return;
+    }
+    read_nics(s); /* QEMU tells of the next change only to those who asked */
+    s->boot = *boot;
+    s->stale = false;
+    use_finder(s, finder);
+    xvmi_vm_info(s->vm, &info);
+    filter_note(s, "attached", "the guest runs Linux %s", info.release);
+}
+
+static void end(struct filter_session *s)
+{
+    s->done = true;
+    filter_note(s, "ended", "the guest ended");
+}
+
+static struct xvmi_vm_options options_of(const struct filter_session *s)
+{
+    return (struct xvmi_vm_options){.size = sizeof(struct xvmi_vm_options),
+                                    .profile = s->args->guest.profile,
+                                    .no_cache = s->args->guest.no_cache};
+}
+
+void filter_find_kernel(struct filter_session *s)
+{
+    struct xvmi_vm_options how = options_of(s);
+    struct filter_boot boot;
+    uint64_t now = now_ns();
+    if (s->done || (s->tried && now - s->tried < STALE_MS * (uint64_t)MS))
+        return;
+    enum xvmi_status status = xvmi_vm_reattach(s->vm, &how);
+    s->tried = now_ns();
+    if (status == XVMI_ERR_GONE)
+        end(s);
+    else if (!status && read_boot(s->vm, &boot) && is_alive(&s->boot, &boot) &&
+             !xvmi_vm_refresh(s->vm))
+        attach(s, &boot);
+}
+
+void filter_look_again(struct filter_session *s)
+{
+    s->suspect = false;
+    enum xvmi_status status = xvmi_vm_refresh(s->vm);
+    if (status == XVMI_ERR_GONE)
+        end(s);
+    else if (status == XVMI_ERR_CHANGED)
+        be_stale(s);
+}
+
+/* A device is set up: maybe by a kernel that another one started, of which nobody tells. */
+static void check_kernel(struct filter_session *s)
+{
+    struct xvmi_vm_options how = options_of(s);
+    struct filter_boot boot;
+    uint64_t now = now_ns();
+    if (s->stale || (s->tried && now - s->tried < HINT_MS * (uint64_t)MS))
+        return;
+    s->tried = now;
+    read_nics(s);
+    if (xvmi_vm_reattach(s->vm, &how) || !read_boot(s->vm, &boot) || !is_same(&s->boot, &boot))
+        be_stale(s);
+}
+
+void filter_hear_guest(struct filter_session *s)
+{
+    enum xvmi_vm_event event;
+    while (!s->done && !xvmi_vm_event(s->vm, &event) && event != XVMI_VM_NOTHING) {
+        if (event == XVMI_VM_ENDED && xvmi_vm_refresh(s->vm) != XVMI_ERR_GONE) {
+            filter_note(s, "off", "the guest is off, or cannot be heard any more");
+            be_stale(s);
+            continue;
+        }
+        if (event == XVMI_VM_ENDED) {
+            end(s);
+            return;
+        }
+        filter_note(s, xvmi_vm_event_text(event), "guest: %s", xvmi_vm_event_text(event));
+        if (event == XVMI_VM_RESET)
+            be_stale(s);
+        else if (event == XVMI_VM_MEMORY)
+            filter_look_again(s);
+        else if (event == XVMI_VM_DEVICES)
+            check_kernel(s);
+    }
+}
+
+int filter_patience(const struct filter_session *s)
+{
+    return s->stale ? STALE_MS : -1;
+}
