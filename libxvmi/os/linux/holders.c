@@ -27,12 +27,13 @@
 #include "os/linux/holdermemo.h"
 #include "os/linux/task.h"
 
-#define MAX_CPUS  256
-#define MAX_FDS   (1u << 22) /* of one process: 32 MiB of pointers */
-#define CHUNK     512u
-#define NEW_TASKS 4096 /* looked at in one go for new processes; more: the search */
-#define FEW_LINKS 64   /* of a control group whose processes are looked at */
-#define FEW_TASKS 256
+#define MAX_CPUS    256
+#define MAX_FDS     (1u << 22) /* of one process: 32 MiB of pointers */
+#define CHUNK       512u
+#define NEW_TASKS   4096 /* looked at in one go for new processes; more: the search */
+#define FEW_LINKS   64   /* of a control group whose processes are looked at */
+#define FEW_TASKS   256
+#define MAX_WAITING 64 /* on one socket */
 
 struct xl_holders {
     struct xl_guest *g;
@@ -53,6 +54,7 @@ struct search {
     uint32_t descriptors;                 /* of all holders together, those of list->more, too */
     uint32_t count;                       /* the file's references */
     bool shared;                          /* somebody shares the descriptor table of a holder */
+    bool threaded;                        /* a holder has threads: their system calls count */
 };
 
 enum xvmi_status xl_budget_check(const struct xl_guest *g, const struct xl_budget *budget)
@@ -155,6 +157,7 @@ static bool shares_table(struct search *s, const struct xl_holder *holder)
         xw_get(g->space, &g->lay, holder->task, task_signal, &signal, &fault) ||
         xw_get(g->space, &g->lay, signal, signal_nr_threads, &threads, &fault))
         return true;
+    s->threaded = s->threaded || threads > 1;
     return users > threads;
 }
 
@@ -208,10 +211,52 @@ static uint32_t references(struct xl_guest *g, uint64_t file)
     return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
 }
 
+static bool is_thread_of_holder(const struct search *s, uint64_t task)
+{
+    struct xl_guest *g = s->h->g;
+    struct xw_fault fault;
+    uint64_t tgid;
+    if (!xw_is_pointer(task) || xw_get(g->space, &g->lay, task, task_tgid, &tgid, &fault))
+        return false;
+    for (uint32_t i = 0; i < s->list->n; i++)
+        if (s->list->v[i].pid == (int32_t)tgid)
+            return true;
+    return false;
+}
+
+/*
+ * References of those who wait on the socket: poll() and select() take one for each time that they
+ * wait on it (__pollwait() in fs/select.c), other system calls when the process has threads
+ * (__fget_light() in fs/file.c). epoll takes none.
+ */
+static uint32_t waiting(const struct search *s)
+{
+    struct xl_guest *g = s->h->g;
+    const struct xw_layout *lay = &g->lay;
+    struct xw_fault fault;
+    uint64_t op, socket, node, func, task;
+    uint32_t n = 0;
+    if (!g->sym.sym_pollwake || !xw_has(lay->socket_wait) || !xw_has(lay->wait_entry) ||
+        xw_get(g->space, lay, s->file, file_op, &op, &fault) || op != g->sym.sym_socket_file_ops ||
+        xw_get(g->space, lay, s->file, file_private, &socket, &fault) || !socket ||
+        xo_read_u64(g->space, socket + lay->socket_wait.off, &node))
+        return 0;
+    for (int i = 0; i < MAX_WAITING && node != socket + lay->socket_wait.off; i++) {
+        const uint64_t entry = node - lay->wait_entry.off;
+        if (!xw_is_pointer(node) || xw_get(g->space, lay, entry, wait_func, &func, &fault) ||
+            xw_get(g->space, lay, entry, wait_private, &task, &fault) ||
+            xo_read_u64(g->space, node, &node))
+            return 0;
+        n += func == g->sym.sym_pollwake || (s->threaded && is_thread_of_holder(s, task));
+    }
+    return n;
+}
+
 /* Nobody but those found can hold the file. */
 static bool complete(const struct search *s)
 {
-    return s->list->n && s->count <= s->descriptors && !s->shared;
+    return s->list->n && !s->shared &&
+           (s->count <= s->descriptors || s->count - s->descriptors <= waiting(s));
 }
 
 /* --- last, index --- */
@@ -235,7 +280,7 @@ static void nobody_yet(struct search *s)
     s->list->n = 0;
     s->list->more = false;
     s->descriptors = 0;
-    s->shared = false;
+    s->shared = s->threaded = false;
 }
 
 /* True when all who were in the file's group still are, and the count leaves room for nobody

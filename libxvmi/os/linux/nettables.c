@@ -116,15 +116,15 @@ enum xvmi_status xl_net_tables_read(struct xl_sockfind *f)
         status = xl_addr_list(g, &f->nets, &f->addrs);
     if (!status)
         status = read_secrets(f);
-    if (status)
-        return status;
-    f->tables = calloc(f->nets.n, sizeof(*f->tables));
-    if (!f->tables)
-        return xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "out of memory");
+    if (!status) {
+        f->tables = calloc(f->nets.n, sizeof(*f->tables));
+        if (!f->tables)
+            status = xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "out of memory");
+    }
     for (size_t i = 0; i < f->nets.n && !status; i++)
         status = read_tables(g, f->nets.v[i].addr, &f->tables[i]);
     if (status)
-        xl_sockfind_fini(f);
+        xl_sockfind_fini(f); /* all of it or nothing */
     return status;
 }
 
@@ -132,7 +132,7 @@ bool xl_net_tables_hold(const struct xl_sockfind *f)
 {
     uint64_t mix;
     struct xw_fault fault;
-    return f->nets.n &&
+    return f->tables &&
            !xw_get(f->g->space, &f->g->lay, f->tables[0].net, net_hash_mix, &mix, &fault) &&
            (uint32_t)mix == f->tables[0].hash_mix && (f->secret4 || f->secret6);
 }
