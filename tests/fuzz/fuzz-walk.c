@@ -87,7 +87,8 @@ static void walk_everything(void)
                 continue;
     if (!xl_owner_scan_new(&guest, &scan))
         xvmi_owner_scan_free(scan);
-    if (!xl_finder_new(&guest, NULL, &finder))
+    const struct xvmi_finder_options small = {.size = sizeof(small), .index_memory = 64 << 10};
+    if (!xl_finder_new(&guest, &small, &finder))
         ask_for_owners(finder, sockets, n);
     xvmi_finder_free(finder);
     free(sockets);
