@@ -31,7 +31,8 @@ struct xl_memo_cred {
 /* A file that several hold, or that counts more references than its holders explain. */
 struct xl_memo_group {
     uint64_t file, ino;
-    uint32_t count; /* largest number of references at which a search found these and no more */
+    uint32_t total;       /* descriptors of all of them */
+    uint32_t unexplained; /* references besides, when a search found these and no more */
     uint32_t n;
     bool more;
     uint32_t used;

@@ -252,11 +252,20 @@ static uint32_t waiting(const struct search *s)
     return n;
 }
 
+/* References that neither descriptors nor those who wait explain: threads in the middle of a system
+ * call, or somebody who was not found. */
+static uint32_t unexplained(const struct search *s, uint32_t descriptors)
+{
+    if (s->count <= descriptors)
+        return 0;
+    const uint32_t rest = s->count - descriptors, waits = waiting(s);
+    return rest > waits ? rest - waits : 0;
+}
+
 /* Nobody but those found can hold the file. */
 static bool complete(const struct search *s)
 {
-    return s->list->n && !s->shared &&
-           (s->count <= s->descriptors || s->count - s->descriptors <= waiting(s));
+    return s->list->n && !s->shared && !unexplained(s, s->descriptors);
 }
 
 /* --- last, index --- */
@@ -283,12 +292,13 @@ static void nobody_yet(struct search *s)
     s->shared = s->threaded = false;
 }
 
-/* True when all who were in the file's group still are, and the count leaves room for nobody
- * else: a reference that one of them gave up could be somebody else's now. */
+/* True when all who were in the file's group still are, and no more references are unexplained than
+ * when a search found nobody else. A reference that one of them gave up could be somebody else's.
+ */
 static bool try_group(struct search *s)
 {
     struct xl_memo_group *group = xl_memo_group(&s->h->memo, s->file, s->ino);
-    if (!group || s->count > group->count)
+    if (!group)
         return false;
     for (uint32_t i = 0; i < group->n; i++)
         if (!still_has(s, &group->v[i], group->descriptors[i])) {
@@ -296,6 +306,11 @@ static bool try_group(struct search *s)
             nobody_yet(s);
             return false;
         }
+    /* Of a group that is too large for an answer not all are looked at again. */
+    if (unexplained(s, group->more ? group->total : s->descriptors) > group->unexplained) {
+        nobody_yet(s);
+        return false;
+    }
     s->list->more = group->more;
     s->list->via = XVMI_VIA_LAST;
     return true;
@@ -567,7 +582,8 @@ static void remember(struct search *s)
     if (!list->n)
         return;
     struct xl_memo_group *group = xl_memo_new_group(m, s->file, s->ino);
-    group->count = s->count;
+    group->total = s->descriptors;
+    group->unexplained = unexplained(s, s->descriptors);
     group->n = list->n;
     group->more = list->more;
     memcpy(group->v, list->v, sizeof(group->v));
