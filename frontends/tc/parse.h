@@ -32,7 +32,11 @@
 
 XTC_INLINE uint16_t xtc_load16(const uint8_t *p)
 {
+#ifdef __bpf__
+    return __builtin_bswap16(*(const uint16_t *)p);
+#else
     return (uint16_t)(p[0] << 8 | p[1]);
+#endif
 }
 
 struct xtc_frame {

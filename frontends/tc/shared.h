@@ -15,7 +15,7 @@ struct xtc_entry {
     uint64_t decided; /* when */
     uint64_t due;     /* when the agent wants to be told of the next packet */
     uint32_t packets; /* the same after so many, counted down; 0: not counted */
-    uint32_t pad2;
+    uint32_t tick;    /* the jiffy in which `due` was compared with a clock */
 };
 XVMI_STATIC_ASSERT(sizeof(struct xtc_entry) == 32, "shared with BPF programs");
 
@@ -47,8 +47,8 @@ XVMI_STATIC_ASSERT(sizeof(struct xtc_path) == 128 + 16 * XTC_LANES, "shared with
 struct xtc_shared {
     uint64_t policy; /* its digest: who takes over knows whether decisions still hold */
     uint32_t epoch;  /* of the policy; from 1 */
-    uint8_t own_mac; /* frames from another address than `mac` are the agent's business */
     uint8_t mac[6];
+    uint8_t own_mac; /* frames from another address than `mac` are the agent's business */
     uint8_t pad0;
     uint32_t pad[11];
     struct xtc_path path[2]; /* by enum xvmi_flow_direction */

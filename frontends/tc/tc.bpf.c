@@ -57,7 +57,22 @@ struct {
     __uint(max_entries, 256 * 1024);
 } xvmi_told SEC(".maps");
 
-XTC_INLINE void tell(struct __sk_buff *skb, uint32_t dir, int revalidate, struct xtc_counts *counts)
+/* NULL: there is no agent. A key of its own keeps `dir` a constant for the verifier. */
+XTC_INLINE uint32_t *slow_device(uint32_t dir)
+{
+    uint32_t key = dir;
+    return bpf_map_lookup_elem(&xvmi_slow, &key);
+}
+
+XTC_INLINE struct xtc_counts *counts_of(uint32_t dir)
+{
+    uint32_t key = dir;
+    return bpf_map_lookup_elem(&xvmi_counts, &key);
+}
+
+/* What is not the way of most frames is kept out of it by functions of its own. */
+static __noinline void tell(struct __sk_buff *skb, uint32_t dir, int revalidate,
+                            struct xtc_counts *counts)
 {
     uint32_t have = skb->len;
     struct xtc_told *told = bpf_ringbuf_reserve(&xvmi_told, sizeof(*told), 0);
@@ -83,13 +98,6 @@ XTC_INLINE void tell(struct __sk_buff *skb, uint32_t dir, int revalidate, struct
     bpf_ringbuf_submit(told, 0);
 }
 
-/* NULL: there is no agent. A key of its own keeps `dir` a constant for the verifier. */
-XTC_INLINE uint32_t *slow_device(uint32_t dir)
-{
-    uint32_t key = dir;
-    return bpf_map_lookup_elem(&xvmi_slow, &key);
-}
-
 /* What there is no agent for. */
 XTC_INLINE int orphaned(struct xtc_counts *counts)
 {
@@ -103,6 +111,7 @@ XTC_INLINE int overflow(struct xtc_counts *counts)
     return config.overflow == XTC_FATE_PASS ? NEXT : DROP;
 }
 
+/* Is any frame of this direction in flight? */
 XTC_INLINE int is_busy(const struct xtc_path *path)
 {
     return *(volatile uint32_t *)&path->held != *(volatile uint32_t *)&path->released;
@@ -113,8 +122,8 @@ XTC_INLINE uint32_t in_lane(const struct xtc_lane *lane)
     return *(volatile uint32_t *)&lane->entered - *(volatile uint32_t *)&lane->acked;
 }
 
-XTC_INLINE int hold(struct __sk_buff *skb, struct xtc_path *path, struct xtc_lane *lane,
-                    uint32_t slow, struct xtc_counts *counts)
+static __noinline int hold(struct __sk_buff *skb, struct xtc_path *path, struct xtc_lane *lane,
+                           uint32_t slow, struct xtc_counts *counts)
 {
     uint32_t before = in_lane(lane);
     if (!before)
@@ -131,33 +140,32 @@ XTC_INLINE int hold(struct __sk_buff *skb, struct xtc_path *path, struct xtc_lan
     return bpf_redirect(slow, 0);
 }
 
-XTC_INLINE int miss(struct __sk_buff *skb, uint32_t dir, struct xtc_lane *lane,
-                    struct xtc_counts *counts)
+static __noinline int miss(struct __sk_buff *skb, uint32_t dir, struct xtc_lane *lane,
+                           struct xtc_counts *counts)
 {
     uint32_t *slow = slow_device(dir);
     if (!slow)
         return orphaned(counts);
     if (config.miss == XTC_FATE_HOLD)
-        return hold(skb, &shared.path[dir], lane, *slow, counts);
+        return hold(skb, &shared.path[dir & 1], lane, *slow, counts);
     counts->missed++;
     tell(skb, dir, 0, counts);
     return config.miss == XTC_FATE_PASS ? NEXT : DROP;
 }
 
 /* May this decision be used for this packet? */
-XTC_INLINE int holds(struct __sk_buff *skb, uint32_t dir, struct xtc_entry *entry, int opens,
-                     struct xtc_counts *counts)
+static __noinline int holds(struct __sk_buff *skb, uint32_t dir, struct xtc_entry *entry, int opens,
+                            struct xtc_counts *counts)
 {
     uint64_t now = bpf_ktime_get_coarse_ns();
     int due = now >= entry->due;
     if (opens && (config.miss == XTC_FATE_HOLD || now > entry->decided + XTC_OPEN_NS))
         return 0;
-    if (entry->packets) {
-        if (entry->packets == 1)
-            due = 1;
-        else
-            __sync_fetch_and_add(&entry->packets, -1);
-    }
+    entry->tick = (uint32_t)bpf_jiffies64();
+    if (entry->packets == 1)
+        due = 1;
+    else if (entry->packets)
+        __sync_fetch_and_add(&entry->packets, -1);
     if (!due || !slow_device(dir))
         return 1; /* without an agent, what was decided goes on */
     if (!entry->asked) {
@@ -170,36 +178,65 @@ XTC_INLINE int holds(struct __sk_buff *skb, uint32_t dir, struct xtc_entry *entr
     return now - entry->due < XTC_GRACE_NS;
 }
 
+/* A plain frame that is not simply known to pass. */
+static __noinline int look_closer(struct __sk_buff *skb, uint32_t dir, const struct xvmi_flow *flow,
+                                  struct xtc_entry *entry, int opens)
+{
+    struct xtc_counts *counts = counts_of(dir);
+    struct xtc_path *path = &shared.path[dir & 1];
+    struct xtc_lane *lane = &path->lanes[xtc_lane_of(flow, config.secret)];
+    uint32_t *slow;
+    if (!counts)
+        return DROP;
+    if (!entry || entry->epoch != shared.epoch || !holds(skb, dir, entry, opens, counts))
+        return miss(skb, dir, lane, counts);
+    if (entry->verdict != XVMI_VERDICT_PASS) {
+        if (config.orphaned == XTC_FATE_PASS && !slow_device(dir))
+            return orphaned(counts);
+        counts->dropped++;
+        return DROP;
+    }
+    slow = in_lane(lane) ? slow_device(dir) : 0;
+    if (slow)
+        return hold(skb, path, lane, *slow, counts);
+    counts->passed++;
+    return NEXT;
+}
+
+/* What the agent decided comes by once more. */
+static __noinline int come_back(struct __sk_buff *skb, uint32_t dir)
+{
+    skb->mark = 0;
+    __sync_fetch_and_add(&shared.path[dir & 1].left, 1);
+    return NEXT;
+}
+
+static __noinline int not_plain(struct __sk_buff *skb, uint32_t dir)
+{
+    struct xtc_counts *counts = counts_of(dir);
+    return counts ? miss(skb, dir, &shared.path[dir & 1].lanes[0], counts) : DROP;
+}
+
 /* A frame with another source address than the device's, if that matters: its flow may be known,
  * but says nothing about it. The frame was parsed, so the header is there. */
 XTC_INLINE int is_other_mac(const struct xtc_frame *frame)
 {
     const uint8_t *from = frame->data + 6;
-    int i, other = 0;
     if (!shared.own_mac || frame->data + 14 > frame->end)
         return 0;
-    for (i = 0; i < 6; i++)
-        other |= from[i] ^ shared.mac[i];
-    return other;
+    return *(const uint32_t *)from != *(const uint32_t *)shared.mac ||
+           *(const uint16_t *)(from + 4) != *(const uint16_t *)(shared.mac + 4);
 }
 
 XTC_INLINE int judge(struct __sk_buff *skb, uint32_t dir)
 {
-    uint32_t key = dir;
-    struct xtc_counts *counts = bpf_map_lookup_elem(&xvmi_counts, &key);
-    struct xtc_path *path = &shared.path[dir];
     struct xvmi_flow flow = {.vm = config.vm, .direction = (uint8_t)dir, .nic = config.nic};
-    struct xtc_lane *lane = &path->lanes[0];
+    uint32_t want = skb->len < XTC_HEADERS ? skb->len : XTC_HEADERS;
+    struct xtc_counts *counts;
     struct xtc_entry *entry;
     int opens;
-    if (!counts)
-        return DROP;
-    if (skb->mark == config.mark) {
-        skb->mark = 0;
-        __sync_fetch_and_add(&path->left, 1);
-        return NEXT;
-    }
-    uint32_t want = skb->len < XTC_HEADERS ? skb->len : XTC_HEADERS;
+    if (skb->mark == config.mark)
+        return come_back(skb, dir);
     if ((uint32_t)(skb->data_end - skb->data) < want && bpf_skb_pull_data(skb, want))
         return DROP;
     struct xtc_frame frame = {
@@ -209,26 +246,17 @@ XTC_INLINE int judge(struct __sk_buff *skb, uint32_t dir)
         .tags = skb->vlan_present,
         .in = dir == XVMI_FLOW_IN,
     };
-    if (!xtc_parse(&frame, &flow, &opens) || (dir == XVMI_FLOW_OUT && is_other_mac(&frame)))
-        return miss(skb, dir, lane, counts);
+    if (!xtc_parse(&frame, &flow, &opens))
+        return not_plain(skb, dir);
+    if (dir == XVMI_FLOW_OUT && is_other_mac(&frame))
+        return look_closer(skb, dir, &flow, 0, opens);
     entry = bpf_map_lookup_elem(&xvmi_flows, &flow);
-    if (!entry || entry->epoch != shared.epoch || !holds(skb, dir, entry, opens, counts)) {
-        lane = &path->lanes[xtc_lane_of(&flow, config.secret)];
-        return miss(skb, dir, lane, counts);
-    }
-    if (entry->verdict != XVMI_VERDICT_PASS) {
-        if (config.orphaned == XTC_FATE_PASS && !slow_device(dir))
-            return orphaned(counts);
-        counts->dropped++;
-        return DROP;
-    }
-    if (is_busy(path)) {
-        lane = &path->lanes[xtc_lane_of(&flow, config.secret)];
-        uint32_t *slow = in_lane(lane) ? slow_device(dir) : 0;
-        if (slow)
-            return hold(skb, path, lane, *slow, counts);
-    }
-    counts->passed++;
+    if (!entry || entry->epoch != shared.epoch || entry->verdict != XVMI_VERDICT_PASS || opens ||
+        entry->packets || entry->tick != (uint32_t)bpf_jiffies64() || is_busy(&shared.path[dir]))
+        return look_closer(skb, dir, &flow, entry, opens);
+    counts = counts_of(dir);
+    if (counts)
+        counts->passed++;
     return NEXT;
 }
 

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * bench-tc IMAGE [BAR...]   The packet path, in network namespaces of its own, with the memory of
+ * a guest that stands still behind it. Senders are looked up in IMAGE for real; which of its
+ * connections a packet belongs to is made up.
+ */
+#include <pthread.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <net/if.h>
+#include <sys/epoll.h>
+
+#include "bench.h"
+#include "support/netbox.h"
+#include "tc-guest.h"
+#include "tc-wire.h"
+
+#define RATE_FRAMES 200000u
+#define HELD_FRAMES 2000u
+
+static struct netbox box;
+
+static void check(bool good, const char *what)
+{
+    if (good)
+        return;
+    fprintf(stderr, "bench-tc: %s\n", what);
+    exit(1);
+}
+
+static int program(struct bpf_object *object, const char *name)
+{
+    struct bpf_program *p = bpf_object__find_program_by_name(object, name);
+    check(p, name);
+    return bpf_program__fd(p);
+}
+
+static struct bpf_object *bare_programs(void)
+{
+    struct bpf_object *object = bpf_object__open_file(BENCH_BPF_OBJECT, NULL);
+    check(object && !bpf_object__load(object), BENCH_BPF_OBJECT);
+    return object;
+}
+
+static void row(const char *name, const struct bench_series *s, const char *unit)
+{
+    printf("%-36s %12.1f %12.1f %12.1f  %s\n", name, bench_median(s), bench_quantile(s, 0.25),
+           bench_quantile(s, 0.75), unit);
+}
+
+static void head(const char *title)
+{
+    printf("\n%-36s %12s %12s %12s\n", title, "median", "quartile", "quartile");
+}
+
+/* ---- the program alone ---- */
+
+/* The filter's own program, newest first. */
+static int our_program(void)
+{
+    uint32_t id = 0, found = 0, len;
+    while (!bpf_prog_get_next_id(id, &id)) {
+        struct bpf_prog_info info = {0};
+        int fd = bpf_prog_get_fd_by_id(id);
+        len = sizeof(info);
+        if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && !strcmp(info.name, "xvmi_out"))
+            found = id;
+        if (fd >= 0)
+            close(fd);
+    }
+    return bpf_prog_get_fd_by_id(found);
+}
+
+static double run_once(int prog, const struct frame *f)
+{
+    LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->data, .data_size_in = (uint32_t)f->len,
+                .repeat = 200000);
+    check(!bpf_prog_test_run_opts(prog, &opts), "BPF_PROG_TEST_RUN");
+    check((int)opts.retval == -1, "the frame does not pass");
+    return opts.duration;
+}
+
+static void bench_cost(void)
+{
+    struct frame f = udp4(4000, 53, 18);
+    struct bpf_object *bare = bare_programs();
+    struct bench_series s[3] = {{.n = 0}}, net = {.n = 0}, lookup = {.n = 0};
+    struct xvmi_flow flow = {.family = 2, .proto = 17, .lport = 4000, .rport = 53};
+    struct xtc_entry entry = {.verdict = XVMI_VERDICT_PASS};
+    static const char *const names[] = {"empty program", "look-up in an LRU map", "filter"};
+    memcpy(flow.local, f.data + 26, 4);
+    memcpy(flow.remote, f.data + 30, 4);
+    int map = bpf_object__find_map_fd_by_name(bare, "bare_flows");
+    check(!bpf_map_update_elem(map, &flow, &entry, 0), "bare_flows");
+    tc_guest_filter(NETBOX_DEV, true);
+    netbox_put(box.guest, &f);
+    tc_guest_work();
+    int progs[] = {program(bare, "bare_empty"), program(bare, "bare_lookup"), our_program()};
+    for (unsigned round = 0; round <= bench_rounds(); round++) {
+        double v[3] = {1e9, 1e9, 1e9};
+        for (int i = 0; i < 15; i++) { /* what else the machine does only adds */
+            double ns = run_once(progs[i % 3], &f);
+            v[i % 3] = ns < v[i % 3] ? ns : v[i % 3];
+        }
+        if (!round)
+            continue;
+        for (int i = 0; i < 3; i++)
+            bench_add(&s[i], v[i]);
+        bench_add(&lookup, v[1] - v[0]);
+        bench_add(&net, (v[2] - v[0]) / (v[1] - v[0]));
+    }
+    head("a known flow, ns a frame");
+    for (int i = 0; i < 3; i++)
+        row(names[i], &s[i], "ns");
+    bench_at_most("tc-cost-vs-lookup", bench_median(&net), 1.3);
+    close(progs[2]);
+    bpf_object__close(bare);
+    tc_guest_unfilter();
+}
+
+/* ---- established flows ---- */
+
+static volatile bool stop_sink;
+
+static void *sink(void *context)
+{
+    uint8_t data[2048];
+    (void)context;
+    while (!stop_sink)
+        (void)netbox_get_raw(box.wire, data, sizeof(data));
+    return NULL;
+}
+
+static double rate(const struct frame *f)
+{
+    uint8_t data[NETBOX_HEADER + 2048] = {0};
+    memcpy(data + NETBOX_HEADER, f->data, f->len);
+    uint64_t begin = bench_cpu_ns();
+    for (unsigned i = 0; i < RATE_FRAMES; i++)
+        netbox_put_raw(box.guest, data, NETBOX_HEADER + f->len);
+    return RATE_FRAMES * 1e9 / (double)(bench_cpu_ns() - begin);
+}
+
+static void bench_rate(void)
+{
+    struct frame f = udp4(4000, 53, 1000);
+    struct bench_series without = {.n = 0}, with = {.n = 0}, ratio = {.n = 0};
+    pthread_t thread;
+    pthread_create(&thread, NULL, sink, NULL);
+    for (unsigned round = 0; round <= bench_rounds(); round++) {
+        double a = 0, b = 0;
+        for (int turn = 0; turn < 2; turn++) {
+            if ((round + (unsigned)turn) & 1) {
+                a = rate(&f);
+                continue;
+            }
+            tc_guest_filter(NETBOX_DEV, true);
+            netbox_put(box.guest, &f);
+            tc_guest_work();
+            b = rate(&f);
+            tc_guest_unfilter();
+        }
+        if (!round)
+            continue;
+        bench_add(&without, a / 1e3);
+        bench_add(&with, b / 1e3);
+        bench_add(&ratio, b / a);
+    }
+    stop_sink = true;
+    netbox_put(box.guest, &f);
+    pthread_join(thread, NULL);
+    head("frames a second of CPU time, one tap");
+    row("unfiltered", &without, "k/s");
+    row("filtered", &with, "k/s");
+    bench_at_least("tc-established-rate", bench_median(&ratio), 0.98);
+}
+
+/* ---- a held frame ---- */
+
+static volatile uint32_t seen; /* by the agent of the bare round trip */
+static volatile bool stop_agent;
+
+static int bare_told(void *context, void *data, size_t size)
+{
+    (void)context;
+    (void)data;
+    (void)size;
+    __atomic_store_n(&seen, seen + 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static void *bare_agent(void *ring)
+{
+    while (!stop_agent)
+        (void)ring_buffer__poll(ring, 100);
+    return NULL;
+}
+
+static double now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* p50 and p99 of single round trips, each after a pause in which the agent falls asleep. */
+struct latency {
+    double p50, p99;
+};
+
+static struct latency quantiles(double *v)
+{
+    qsort(v, HELD_FRAMES, sizeof(*v), by_value);
+    return (struct latency){v[HELD_FRAMES / 2], v[HELD_FRAMES * 99 / 100]};
+}
+
+static void pause_us(double us)
+{
+    for (double until = now_us() + us; now_us() < until;)
+        ;
+}
+
+static struct latency bare_latency(int tap)
+{
+    static double v[HELD_FRAMES];
+    struct frame f = udp4(4000, 53, 18);
+    for (unsigned i = 0; i < HELD_FRAMES; i++) {
+        uint32_t before = __atomic_load_n(&seen, __ATOMIC_ACQUIRE);
+        pause_us(100);
+        double begin = now_us();
+        netbox_put(tap, &f);
+        while (__atomic_load_n(&seen, __ATOMIC_ACQUIRE) == before)
+            ;
+        v[i] = now_us() - begin;
+    }
+    return quantiles(v);
+}
+
+static struct latency held_latency(void)
+{
+    static double v[HELD_FRAMES];
+    static unsigned port;
+    uint8_t data[2048];
+    for (unsigned i = 0; i < HELD_FRAMES; i++) {
+        struct frame f = udp4(1024 + port % 60000, 53 + port / 60000, 18);
+        port++;
+        pause_us(100);
+        double begin = now_us();
+        netbox_put(box.guest, &f);
+        while (read(box.wire, data, sizeof(data)) < 0)
+            ;
+        v[i] = now_us() - begin;
+    }
+    return quantiles(v);
+}
+
+static void bench_held(void)
+{
+    struct bpf_object *bare = bare_programs();
+    struct bench_series b[2] = {{.n = 0}}, h[2] = {{.n = 0}}, ratio = {.n = 0};
+    int tap = netbox_tap("bare0", false);
+    pthread_t thread;
+    tc_wire_attach("bare0", program(bare, "bare_tell"));
+    struct ring_buffer *ring =
+        ring_buffer__new(bpf_object__find_map_fd_by_name(bare, "bare_ring"), bare_told, NULL, NULL);
+    check(ring, "ring buffer");
+    pthread_create(&thread, NULL, bare_agent, ring);
+    tc_guest_filter(NETBOX_DEV, false);
+    for (unsigned round = 0; round <= bench_rounds(); round++) {
+        struct latency l[2] = {{0}};
+        for (unsigned turn = 0; turn < 2; turn++)
+            l[(round + turn) & 1] = (round + turn) & 1 ? held_latency() : bare_latency(tap);
+        if (!round)
+            continue;
+        bench_add(&b[0], l[0].p50);
+        bench_add(&b[1], l[0].p99);
+        bench_add(&h[0], l[1].p50);
+        bench_add(&h[1], l[1].p99);
+        bench_add(&ratio, l[1].p50 / l[0].p50);
+    }
+    stop_agent = true;
+    pthread_join(thread, NULL);
+    tc_guest_unfilter();
+    head("a frame of an unknown flow");
+    row("ring buffer and epoll, p50", &b[0], "us");
+    row("ring buffer and epoll, p99", &b[1], "us");
+    row("held, decided, sent on, p50", &h[0], "us");
+    row("held, decided, sent on, p99", &h[1], "us");
+    bench_at_most("tc-held-vs-ring", bench_median(&ratio), 1.5);
+    ring_buffer__free(ring);
+    bpf_object__close(bare);
+    close(tap);
+}
+
+/* ---- connections ---- */
+
+static void bench_connections(void)
+{
+    static const char *const names[] = {"unfiltered", "filtered"};
+    struct bench_series s[2] = {{.n = 0}}, ratio = {.n = 0};
+    tc_wire_hosts();
+    for (unsigned round = 0; round <= bench_rounds(); round++) {
+        double v[2] = {0};
+        for (unsigned turn = 0; turn < 2; turn++) {
+            unsigned what = (round + turn) & 1;
+            if (what)
+                tc_guest_filter("veth0", false);
+            v[what] = tc_wire_connections();
+            if (what)
+                tc_guest_unfilter();
+        }
+        if (!round)
+            continue;
+        for (int i = 0; i < 2; i++)
+            bench_add(&s[i], v[i]);
+        bench_add(&ratio, v[1] / v[0]);
+    }
+    head("connections with a request a second");
+    for (int i = 0; i < 2; i++)
+        row(names[i], &s[i], "/s");
+    bench_at_least("tc-connections", bench_median(&ratio), 0.90);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || geteuid()) {
+        fprintf(stderr, "usage: bench-tc IMAGE [BAR...], as root\n");
+        return 2;
+    }
+    tc_guest_open(argv[1]);
+    netbox_open(&box);
+    if (bench_wanted(argc - 1, argv + 1, "tc-cost-vs-lookup"))
+        bench_cost();
+    if (bench_wanted(argc - 1, argv + 1, "tc-established-rate"))
+        bench_rate();
+    if (bench_wanted(argc - 1, argv + 1, "tc-held-vs-ring"))
+        bench_held();
+    if (bench_wanted(argc - 1, argv + 1, "tc-connections"))
+        bench_connections();
+    tc_guest_close();
+    return 0;
+}

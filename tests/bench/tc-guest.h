@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef TC_GUEST_H
+#define TC_GUEST_H
+
+/* The guest behind bench-tc, and its filter. What fails ends the program. */
+
+#include <stdbool.h>
+
+#include "tc/shared.h"
+
+void tc_guest_open(const char *image);
+void tc_guest_close(void);
+/* Filter a device; the agent is a thread, or the caller by tc_guest_work(). */
+void tc_guest_filter(const char *dev, bool by_hand);
+void tc_guest_work(void);
+void tc_guest_unfilter(void);
+
+#endif

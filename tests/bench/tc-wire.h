@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef TC_WIRE_H
+#define TC_WIRE_H
+
+/* Real TCP for bench-tc: a network namespace as the guest, behind veth0 of ours. */
+
+void tc_wire_hosts(void);
+/* Connect, ask, be answered, close, for a while: connections a second. */
+double tc_wire_connections(void);
+
+/* A program on the ingress of a device of ours, which is brought up. */
+void tc_wire_attach(const char *dev, int prog);
+
+#endif
