@@ -148,18 +148,29 @@ static void hear_signal(struct filter_session *s)
         (void)filter_write_learned(s);
 }
 
+static void work(struct filter_session *s)
+{
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    enum xvmi_status status = xtc_work(s->tc, &err);
+    if (status == XVMI_ERR_GONE) {
+        s->done = true;
+        filter_note(s, "ended", "%s: %s", s->args->dev, err.text);
+    } else if (status) {
+        fail(s->command, status, err.text);
+    }
+}
+
 static void serve(struct filter_session *s)
 {
     struct epoll_event events[4];
-    struct xvmi_error err = XVMI_ERROR_INIT;
     int n = epoll_wait(s->epoll, events, 4, filter_patience(s));
     if (n < 0 && errno != EINTR)
         fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
     for (int i = 0; i < n; i++) {
         if (events[i].data.fd == s->signals)
             hear_signal(s);
-        else if (events[i].data.fd == xtc_fd(s->tc) && xtc_work(s->tc, &err))
-            fail(s->command, err.status, err.text);
+        else if (events[i].data.fd == xtc_fd(s->tc))
+            work(s);
     }
     for (int i = 0; i < n; i++)
         if (events[i].data.fd == s->life) {
@@ -220,6 +231,14 @@ static enum xvmi_status new_filter(struct filter_session *s, struct xvmi_error *
     return xvmi_filter_new(&how, &s->filter, err);
 }
 
+/* The first look-up learns where the guest's tables lie: not while a packet waits. */
+static void warm_up(struct xvmi_finder *finder)
+{
+    const struct xvmi_flow nobody = {.family = 2, .proto = 6};
+    struct xvmi_owner owner;
+    (void)!xvmi_owner_find(finder, &nobody, NULL, &owner);
+}
+
 static void begin(struct filter_session *s)
 {
     const struct filter_args *args = s->args;
@@ -236,6 +255,7 @@ static void begin(struct filter_session *s)
         status = new_filter(s, &err);
     if (status)
         fail(s->command, status, err.text);
+    warm_up(s->finder);
     struct xtc_options how = {
         .size = sizeof(how),
         .dev = args->dev,
@@ -303,6 +323,7 @@ int cmd_filter(int argc, char **argv)
         .command = argv[0], .args = &args, .name = name_of(&args), .life = -1};
     take_signals(&session);
     begin(&session);
+    xtc_hurry();
     while (!session.done)
         serve(&session);
     return end(&session);

@@ -37,7 +37,8 @@ struct xtc {
     int flows; /* the map's descriptor; `bpf` owns it */
     struct ring_buffer *ring;
     int epoll, timer, raw;
-    bool took_over, ticking, gone;
+    int links; /* hears of devices that come and go */
+    bool took_over, ticking;
     struct xtc_way ways[2]; /* by enum xvmi_flow_direction */
     struct xtc_stats stats;
     uint8_t buffer[XTC_VNET_HEADER + 65536 + 64]; /* a header and a frame */

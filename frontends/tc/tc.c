@@ -12,6 +12,7 @@
 
 #include <bpf/bpf.h>
 #include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 
 #include "load.h"
 #include "private.h"
@@ -21,9 +22,9 @@
 #define QUEUE   512u
 #define TICK_NS 10000000
 
-static enum xvmi_status add_to_epoll(struct xtc *tc, int fd, uint32_t what, struct xvmi_error *err)
+static enum xvmi_status add_to_epoll(struct xtc *tc, int fd, struct xvmi_error *err)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = what};
+    struct epoll_event event = {.events = EPOLLIN};
     if (epoll_ctl(tc->epoll, EPOLL_CTL_ADD, fd, &event))
         return xvmi_error_set(err, XVMI_ERR_IO, "epoll: %s", strerror(errno));
     return XVMI_OK;
@@ -80,7 +81,7 @@ static enum xvmi_status open_way(struct xtc *tc, enum xvmi_flow_direction direct
         return status;
     struct xtc_path *path = &tc->shared->path[direction];
     way->written = path->left;
-    status = add_to_epoll(tc, way->fd, direction, err);
+    status = add_to_epoll(tc, way->fd, err);
     if (!status)
         status = attach_way(tc, direction, err);
     return status;
@@ -151,6 +152,15 @@ static void set_mac(struct xtc *tc)
         xvmi_filter_needs(tc->options.filter) & XVMI_NEED_MAC && memcmp(tc->options.mac, none, 6);
 }
 
+static enum xvmi_status open_links(struct xtc *tc, struct xvmi_error *err)
+{
+    struct sockaddr_nl at = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    tc->links = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (tc->links < 0 || bind(tc->links, (struct sockaddr *)&at, sizeof(at)))
+        return xvmi_error_set(err, XVMI_ERR_IO, "netlink: %s", strerror(errno));
+    return add_to_epoll(tc, tc->links, err);
+}
+
 static enum xvmi_status set_up(struct xtc *tc, struct xvmi_error *err)
 {
     struct xtc_config config;
@@ -169,9 +179,11 @@ static enum xvmi_status set_up(struct xtc *tc, struct xvmi_error *err)
     tc->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (!tc->ring || tc->epoll < 0 || tc->timer < 0)
         return xvmi_error_set(err, XVMI_ERR_IO, "event loop: %s", strerror(errno));
-    status = add_to_epoll(tc, ring_buffer__epoll_fd(tc->ring), 2, err);
+    status = add_to_epoll(tc, ring_buffer__epoll_fd(tc->ring), err);
     if (!status)
-        status = add_to_epoll(tc, tc->timer, 3, err);
+        status = add_to_epoll(tc, tc->timer, err);
+    if (!status)
+        status = open_links(tc, err);
     if (!status && xvmi_filter_needs(tc->options.filter) & XVMI_NEED_INCOMING)
         status = open_way(tc, XVMI_FLOW_IN, err);
     if (!status)
@@ -195,7 +207,7 @@ enum xvmi_status xtc_open(const struct xtc_options *options, struct xtc **out,
     if (!tc)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
     libbpf_set_print(no_message); /* what matters comes as an error */
-    tc->epoll = tc->timer = tc->raw = -1;
+    tc->epoll = tc->timer = tc->raw = tc->links = -1;
     for (int i = 0; i < 2; i++) {
         tc->ways[i].fd = -1;
         tc->ways[i].hook = tc->ways[i].back = tc->ways[i].guard = XTC_NO_HOOK;
@@ -226,6 +238,8 @@ void xtc_close(struct xtc *tc)
         close(tc->timer);
     if (tc->raw >= 0)
         close(tc->raw);
+    if (tc->links >= 0)
+        close(tc->links);
     free(tc);
 }
 
@@ -282,11 +296,23 @@ static void set_timer(struct xtc *tc)
     tc->ways[0].snapped = tc->ways[1].snapped = false;
 }
 
+/* Something happened to some device: is ours still there? */
+static bool is_gone(struct xtc *tc)
+{
+    char buffer[8192], name[IF_NAMESIZE];
+    bool heard = false;
+    while (recv(tc->links, buffer, sizeof(buffer), 0) > 0 || errno == ENOBUFS)
+        heard = true;
+    return heard && !if_indextoname((unsigned)tc->ifindex, name);
+}
+
 enum xvmi_status xtc_work(struct xtc *tc, struct xvmi_error *err)
 {
     uint64_t ticks = 0;
-    if (read(tc->timer, &ticks, sizeof(ticks)) < 0)
+    if (tc->ticking && read(tc->timer, &ticks, sizeof(ticks)) < 0)
         ticks = 0;
+    if (is_gone(tc))
+        return xvmi_error_set(err, XVMI_ERR_GONE, "the device is gone");
     for (int i = 0; i < 2; i++) {
         if (tc->ways[i].fd < 0)
             continue;

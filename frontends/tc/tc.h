@@ -95,6 +95,9 @@ int xtc_fd(const struct xtc *tc);
  * XVMI_ERR_IO. */
 XVMI_CHECKED enum xvmi_status xtc_work(struct xtc *tc, struct xvmi_error *err);
 
+/* Frames wait for the calling thread: have it woken soon, where the scheduler can. */
+void xtc_hurry(void);
+
 /* The filter has another policy, or is another filter: nothing that was decided before is used
  * again. What the guest receives is filtered if the policy asks for it. */
 XVMI_CHECKED enum xvmi_status xtc_renew(struct xtc *tc, struct xvmi_filter *filter, uint64_t policy,

@@ -17,7 +17,6 @@
 #include "tc-guest.h"
 #include "tc-wire.h"
 
-#define RATE_FRAMES 200000u
 #define HELD_FRAMES 2000u
 
 static struct netbox box;
@@ -126,55 +125,104 @@ static volatile bool stop_sink;
 
 static void *sink(void *context)
 {
-    uint8_t data[2048];
+    static uint8_t data[70000];
     (void)context;
     while (!stop_sink)
         (void)netbox_get_raw(box.wire, data, sizeof(data));
     return NULL;
 }
 
-static double rate(const struct frame *f)
+/* Frames as a VMM writes them: small ones, and what a guest's TCP leaves to its device to cut. */
+struct load {
+    const char *name, *bar;
+    unsigned frames;
+    size_t len; /* with its header */
+    uint8_t data[NETBOX_HEADER + 65536];
+};
+
+static void fill_load(struct load *load)
 {
-    uint8_t data[NETBOX_HEADER + 2048] = {0};
-    memcpy(data + NETBOX_HEADER, f->data, f->len);
+    struct frame f = load->len > 2000 ? tcp4(5000, 80, 0x10) : udp4(4000, 53, load->len - 54);
+    struct virtio_net_hdr_v1 *header = (struct virtio_net_hdr_v1 *)load->data;
+    size_t total = load->len - NETBOX_HEADER - 14;
+    memcpy(load->data + NETBOX_HEADER, f.data, f.len);
+    load->data[NETBOX_HEADER + 16] = (uint8_t)(total >> 8);
+    load->data[NETBOX_HEADER + 17] = (uint8_t)total;
+    if (load->len <= 2000)
+        return;
+    *header = (struct virtio_net_hdr_v1){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                         .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+                                         .hdr_len = 54,
+                                         .gso_size = 1448,
+                                         .csum_start = 34,
+                                         .csum_offset = 16};
+}
+
+/* A second of CPU time of the VMM's thread, in which the frame gets to the wire's queue. */
+static double rate(const struct load *load)
+{
     uint64_t begin = bench_cpu_ns();
-    for (unsigned i = 0; i < RATE_FRAMES; i++)
-        netbox_put_raw(box.guest, data, NETBOX_HEADER + f->len);
-    return RATE_FRAMES * 1e9 / (double)(bench_cpu_ns() - begin);
+    for (unsigned i = 0; i < load->frames; i++)
+        netbox_put_raw(box.guest, load->data, load->len);
+    return load->frames * 1e9 / (double)(bench_cpu_ns() - begin);
+}
+
+static void best_rates(const struct load *load, double *without, double *with)
+{
+    *without = *with = 0;
+    for (int turn = 0; turn < 8; turn++) {
+        double v;
+        if (turn & 1) {
+            v = rate(load);
+            *without = v > *without ? v : *without;
+            continue;
+        }
+        tc_guest_filter(NETBOX_DEV, true);
+        netbox_put_raw(box.guest, load->data, load->len);
+        tc_guest_work();
+        v = rate(load);
+        *with = v > *with ? v : *with;
+        tc_guest_unfilter();
+    }
 }
 
 static void bench_rate(void)
 {
-    struct frame f = udp4(4000, 53, 1000);
-    struct bench_series without = {.n = 0}, with = {.n = 0}, ratio = {.n = 0};
+    static struct load loads[] = {
+        {.name = "64 bytes", .frames = 20000, .len = NETBOX_HEADER + 64},
+        {.name = "1000 bytes",
+         .bar = "tc-established-udp",
+         .frames = 20000,
+         .len = NETBOX_HEADER + 1000},
+        {.name = "64 KiB to be cut",
+         .bar = "tc-established-tcp",
+         .frames = 2000,
+         .len = NETBOX_HEADER + 65000},
+    };
     pthread_t thread;
     pthread_create(&thread, NULL, sink, NULL);
-    for (unsigned round = 0; round <= bench_rounds(); round++) {
-        double a = 0, b = 0;
-        for (int turn = 0; turn < 2; turn++) {
-            if ((round + (unsigned)turn) & 1) {
-                a = rate(&f);
-                continue;
-            }
-            tc_guest_filter(NETBOX_DEV, true);
-            netbox_put(box.guest, &f);
-            tc_guest_work();
-            b = rate(&f);
-            tc_guest_unfilter();
+    head("frames a second of CPU time, one tap");
+    for (unsigned i = 0; i < sizeof(loads) / sizeof(*loads); i++) {
+        struct bench_series without = {.n = 0}, with = {.n = 0}, ratio = {.n = 0};
+        char name[64];
+        fill_load(&loads[i]);
+        for (unsigned round = 0; round < bench_rounds(); round++) {
+            double a, b;
+            best_rates(&loads[i], &a, &b);
+            bench_add(&without, a / 1e3);
+            bench_add(&with, b / 1e3);
+            bench_add(&ratio, b / a);
         }
-        if (!round)
-            continue;
-        bench_add(&without, a / 1e3);
-        bench_add(&with, b / 1e3);
-        bench_add(&ratio, b / a);
+        snprintf(name, sizeof(name), "%s, unfiltered", loads[i].name);
+        row(name, &without, "k/s");
+        snprintf(name, sizeof(name), "%s, filtered", loads[i].name);
+        row(name, &with, "k/s");
+        if (loads[i].bar)
+            bench_at_least(loads[i].bar, bench_median(&ratio), 0.98);
     }
     stop_sink = true;
-    netbox_put(box.guest, &f);
+    netbox_put_raw(box.guest, loads[0].data, loads[0].len);
     pthread_join(thread, NULL);
-    head("frames a second of CPU time, one tap");
-    row("unfiltered", &without, "k/s");
-    row("filtered", &with, "k/s");
-    bench_at_least("tc-established-rate", bench_median(&ratio), 0.98);
 }
 
 /* ---- a held frame ---- */
@@ -305,10 +353,10 @@ static void bench_held(void)
 static void bench_connections(void)
 {
     static const char *const names[] = {"unfiltered", "filtered"};
-    struct bench_series s[2] = {{.n = 0}}, ratio = {.n = 0};
+    struct bench_series wall[2] = {{.n = 0}}, cpu[2] = {{.n = 0}}, ratio = {.n = 0};
     tc_wire_hosts();
     for (unsigned round = 0; round <= bench_rounds(); round++) {
-        double v[2] = {0};
+        struct tc_wire_rate v[2] = {{0}};
         for (unsigned turn = 0; turn < 2; turn++) {
             unsigned what = (round + turn) & 1;
             if (what)
@@ -319,13 +367,18 @@ static void bench_connections(void)
         }
         if (!round)
             continue;
-        for (int i = 0; i < 2; i++)
-            bench_add(&s[i], v[i]);
-        bench_add(&ratio, v[1] / v[0]);
+        for (int i = 0; i < 2; i++) {
+            bench_add(&wall[i], v[i].wall);
+            bench_add(&cpu[i], v[i].cpu);
+        }
+        bench_add(&ratio, v[1].cpu / v[0].cpu);
     }
     head("connections with a request a second");
     for (int i = 0; i < 2; i++)
-        row(names[i], &s[i], "/s");
+        row(names[i], &wall[i], "/s");
+    head("the same a second of CPU time");
+    for (int i = 0; i < 2; i++)
+        row(names[i], &cpu[i], "/s");
     bench_at_least("tc-connections", bench_median(&ratio), 0.90);
 }
 
@@ -339,7 +392,8 @@ int main(int argc, char **argv)
     netbox_open(&box);
     if (bench_wanted(argc - 1, argv + 1, "tc-cost-vs-lookup"))
         bench_cost();
-    if (bench_wanted(argc - 1, argv + 1, "tc-established-rate"))
+    if (bench_wanted(argc - 1, argv + 1, "tc-established-udp") ||
+        bench_wanted(argc - 1, argv + 1, "tc-established-tcp"))
         bench_rate();
     if (bench_wanted(argc - 1, argv + 1, "tc-held-vs-ring"))
         bench_held();

@@ -89,6 +89,7 @@ static void *agent(void *context)
     (void)context;
     if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, xtc_fd(g.tc), &event))
         abort();
+    xtc_hurry();
     while (!g.stop)
         if (epoll_wait(epoll, &event, 1, 100) == 1)
             check(xtc_work(g.tc, &err), err.text);

@@ -5,8 +5,12 @@
 /* Real TCP for bench-tc: a network namespace as the guest, behind veth0 of ours. */
 
 void tc_wire_hosts(void);
-/* Connect, ask, be answered, close, for a while: connections a second. */
-double tc_wire_connections(void);
+/* Connect, ask, be answered, close, for a while: connections a second, and a second of CPU time of
+ * all threads of the process: client, server and agent. */
+struct tc_wire_rate {
+    double wall, cpu;
+};
+struct tc_wire_rate tc_wire_connections(void);
 
 /* A program on the ingress of a device of ours, which is brought up. */
 void tc_wire_attach(const char *dev, int prog);

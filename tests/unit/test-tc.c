@@ -559,6 +559,16 @@ Test(tc, one_agent_a_device)
     expect(1);
 }
 
+Test(tc, device_goes_away)
+{
+    make_filter(WEB, 0);
+    open_tc();
+    work();
+    close(box.guest);
+    cr_assert_eq(xtc_work(tc, &err), XVMI_ERR_GONE);
+    cr_expect_str_eq(err.text, "the device is gone");
+}
+
 Test(tc, closing_opens)
 {
     make_filter(WEB, 0);
