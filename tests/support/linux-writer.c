@@ -25,6 +25,7 @@ static const struct {
     {"addr_list", 16},
     {"if_list", 16},
     {"ifa_local", 4},
+    {"ifa_mask", 4},
     {"ifa_broadcast", 4},
     {"hash_mix", 4},
     {"skc_hash", 4},
@@ -331,6 +332,7 @@ void lw_add_device(struct lw *lw, uint64_t net, uint32_t addr, const uint8_t mac
     uint64_t dev = lw_alloc(lw, 128), in_dev = lw_alloc(lw, 64), ifa = lw_alloc(lw, 64), own = 0;
     memcpy(&own, mac, 6);
     lw_put(lw, ifa, in_addr_local, addr);
+    lw_put(lw, ifa, in_addr_mask, 0x00ffffff); /* in network order: 24 bits */
     lw_put(lw, in_dev, in_dev_addrs, ifa);
     lw_put(lw, dev, dev_ip, in_dev);
     lw_put(lw, dev, dev_mac, lw_alloc(lw, 64));

@@ -231,6 +231,23 @@ Test(owner, udp_connected_elsewhere_does_not_count)
     cr_assert_eq(toy.owner.owners[0].task.pid, 10);
 }
 
+Test(owner, broadcast_is_received_not_sent)
+{
+    toy_udp(toy.client, "0.0.0.0", 53, 0, 0, 4);
+    toy_open();
+    struct xvmi_flow f = toy_flow(17, "10.0.0.255", 53, "10.0.0.1", 4000);
+    cr_assert_eq(xvmi_owner_find(toy.finder, &f, NULL, &toy.owner), XVMI_OK);
+    cr_assert_eq(toy.owner.kind, XVMI_OWNER_NONE);
+    f.direction = XVMI_FLOW_IN;
+    cr_assert_eq(xvmi_owner_find(toy.finder, &f, NULL, &toy.owner), XVMI_OK);
+    cr_assert_eq(toy.owner.kind, XVMI_OWNER_PROCESS);
+    cr_assert_eq(toy.owner.owners[0].task.pid, 11);
+    f = toy_flow(17, "10.0.1.255", 53, "10.0.0.1", 4000);
+    f.direction = XVMI_FLOW_IN;
+    cr_assert_eq(xvmi_owner_find(toy.finder, &f, NULL, &toy.owner), XVMI_OK);
+    cr_assert_eq(toy.owner.kind, XVMI_OWNER_NONE);
+}
+
 Test(owner, udp_equal_ones_are_all_named)
 {
     toy_udp(toy.server, "0.0.0.0", 53, 0, 0, 3);

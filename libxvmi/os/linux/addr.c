@@ -19,6 +19,17 @@ static enum xvmi_status add(struct xl_guest *g, struct xl_addr_list *addrs, cons
                                   : xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "out of memory");
 }
 
+/* A network's last address reaches all of its hosts, whether its device says so or not
+ * (fib_add_ifaddr() in net/ipv4/fib_frontend.c), unless it has no room for one. */
+static bool last_of_net(const struct xl_addr *a, const uint8_t mask[4], struct xl_addr *last)
+{
+    *last = *a;
+    last->broadcast = true;
+    for (int i = 0; i < 4; i++)
+        last->addr[i] |= (uint8_t)~mask[i];
+    return mask[0] && mask[3] < 254;
+}
+
 static enum xvmi_status list_ipv4(struct xl_guest *g, uint64_t in_dev, uint32_t net,
                                   struct xl_addr_list *addrs)
 {
@@ -28,15 +39,19 @@ static enum xvmi_status list_ipv4(struct xl_guest *g, uint64_t in_dev, uint32_t 
         return xl_fault(g, &fault);
     while (ifa) {
         static const uint8_t none[16];
-        struct xl_addr a = {.net = net, .family = XW_AF_INET}, b = a;
+        struct xl_addr a = {.net = net, .family = XW_AF_INET}, b = a, last;
+        uint8_t mask[4];
         b.broadcast = true;
         if (xw_get_bytes(g->space, &g->lay, ifa, in_addr_local, a.addr, 4, &fault) ||
+            xw_get_bytes(g->space, &g->lay, ifa, in_addr_mask, mask, 4, &fault) ||
             xw_get_bytes(g->space, &g->lay, ifa, in_addr_broadcast, b.addr, 4, &fault) ||
             xw_get(g->space, &g->lay, ifa, in_addr_next, &ifa, &fault))
             return xl_fault(g, &fault);
         enum xvmi_status status = add(g, addrs, &a);
         if (!status && memcmp(b.addr, none, 4) && memcmp(b.addr, a.addr, 4))
             status = add(g, addrs, &b);
+        if (!status && last_of_net(&a, mask, &last))
+            status = add(g, addrs, &last);
         if (status)
             return status;
     }
