@@ -22,6 +22,12 @@ static const char usage[] =
     "guest-helper churn SECONDS           processes and sockets come and go at full speed\n"
     "guest-helper ports SECONDS STANDING  processes, STANDING of them to stay, whose sockets have\n"
     "                                     port 20000 + pid, come and go at full speed\n"
+    "guest-helper flows                   a flow of every kind; endings: flows that end when a "
+    "line\n"
+    "                                     comes from stdin\n"
+    "guest-helper hostile SECONDS STANDING  processes, STANDING of them to stay, that do all they\n"
+    "                                     can to be taken for others\n"
+    "guest-helper hold tcp|udp LOCAL LPORT [REMOTE RPORT]  one socket\n"
     "guest-helper sit                     waits for ever\n"
     "guest-helper stop                    ends all that zoo and many left running\n"
     "\n"
@@ -29,7 +35,12 @@ static const char usage[] =
     "a line: sockets have kind (tcp, udp, raw, ping, packet, unix), state, ino, uid, cgroup,\n"
     "netns, local, lport, remote, rport, and the holder's pid, tid and fd (0, 0, -1: nobody);\n"
     "processes have kind \"process\", pid, ppid, uid, euid, comm, exe, cmdline, cgroup, netns,\n"
-    "start_ticks, threads.\n";
+    "start_ticks, threads.\n"
+    "flows, endings and hold print objects of kind \"flow\" (see flow.c), \"holder\" (of the "
+    "socket of\n"
+    "the flow with this name), \"missing\" (what this kernel has not) and \"stage\" (all of the "
+    "above\n"
+    "stand).\n";
 
 void die(const char *what)
 {
@@ -73,13 +84,16 @@ static void stop(void)
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
-    if (strcmp(mode, "zoo") == 0 || (strcmp(mode, "many") == 0 && argc == 4)) {
+    if (strcmp(mode, "zoo") == 0 || strcmp(mode, "flows") == 0 ||
+        (strcmp(mode, "many") == 0 && argc == 4)) {
         pid_t group = begin_group();
         truth_open();
         if (argc == 4)
             many((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]));
-        else
+        else if (strcmp(mode, "zoo") == 0)
             zoo();
+        else
+            flows();
         truth_done();
         truth_collect();
         truth_processes(group);
@@ -95,6 +109,20 @@ int main(int argc, char **argv)
     if (strcmp(mode, "ports") == 0 && argc == 4) {
         setpgid(0, 0);
         ports((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]));
+    }
+    if (strcmp(mode, "hostile") == 0 && argc == 4) {
+        setpgid(0, 0);
+        hostile((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]));
+    }
+    if (strcmp(mode, "hostile-again") == 0 && argc == 4)
+        hostile_again(argv + 2);
+    if (strcmp(mode, "endings") == 0) {
+        begin_group();
+        endings();
+    }
+    if (strcmp(mode, "hold") == 0 && (argc == 5 || argc == 7)) {
+        begin_group();
+        hold_one(argv + 2);
     }
     if (strcmp(mode, "sit") == 0)
         stand_still();

@@ -17,13 +17,6 @@
 
 #include "helper.h"
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    struct sockaddr_un un;
-};
-
 static socklen_t size_of(int family)
 {
     return family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
@@ -167,12 +160,12 @@ int unix_bound(int type, bool abstract)
 {
     static int count;
     int fd = must(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
-    union address address = {.un = {.sun_family = AF_UNIX}};
-    int length = snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s/tmp/helper-%d-%d",
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/tmp/helper-%d-%d",
                           abstract ? "@" : "", getpid(), count++);
     if (abstract)
-        address.un.sun_path[0] = 0;
-    must(bind(fd, &address.any,
+        address.sun_path[0] = 0;
+    must(bind(fd, (struct sockaddr *)&address,
               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)length)));
     if (type != SOCK_DGRAM)
         must(listen(fd, 8));

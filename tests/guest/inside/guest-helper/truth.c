@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netpacket/packet.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +29,24 @@ void truth_open(void)
     must(pipe2(lines, O_CLOEXEC));
 }
 
+void truth_aloud(void)
+{
+    lines[1] = must(fcntl(1, F_DUPFD_CLOEXEC, 3));
+}
+
 void truth_done(void)
 {
     close(lines[1]);
+}
+
+void truth_line(const char *format, ...)
+{
+    char line[line_size];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    must(write(lines[1], line, (size_t)length));
 }
 
 void truth_collect(void)
@@ -48,6 +64,11 @@ static int outer_id(const char *link)
     must(readlink(link, text, sizeof(text) - 1));
     char *slash = strrchr(text, '/');
     return atoi(slash ? slash + 1 : text);
+}
+
+pid_t truth_pid(void)
+{
+    return outer_id("/proc/self");
 }
 
 static unsigned long link_inode(const char *path)
@@ -140,17 +161,15 @@ static void describe(int fd, const char *state, int pid, int tid, bool owned)
 
     struct stat status;
     must(fstat(fd, &status));
-    char cgroup[512], line[line_size];
+    char cgroup[512];
     cgroup_of("/proc/thread-self/cgroup", cgroup, sizeof(cgroup));
-    int length = snprintf(
-        line, sizeof(line),
+    truth_line(
         "{\"kind\": \"%s\", \"state\": \"%s\", \"pid\": %d, \"tid\": %d, \"fd\": %d, \"ino\": %lu, "
         "\"uid\": %u, \"cgroup\": \"%s\", \"netns\": %lu, \"local\": \"%s\", \"lport\": %u, "
         "\"remote\": \"%s\", \"rport\": %u}\n",
         kind_of(fd), state, pid, tid, owned ? fd : -1, owned ? (unsigned long)status.st_ino : 0,
         status.st_uid, cgroup, link_inode("/proc/thread-self/ns/net"), local.address, local.port,
         remote.address, remote.port);
-    must(write(lines[1], line, (size_t)length));
 }
 
 void truth_socket(int fd, const char *state)

@@ -19,8 +19,6 @@
 
 #include "helper.h"
 
-enum { root = 0, www_data = 33, alice = 1000, bob = 1001, carol = 1002 };
-
 static const char self[] = "/proc/self/exe";
 
 void enter_cgroup(const char *path)
@@ -45,7 +43,7 @@ static void become(uid_t uid)
     must(setresuid(uid, uid, uid));
 }
 
-[[gnu::noreturn]] static void rest(void)
+void rest(void)
 {
     truth_done();
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -55,8 +53,7 @@ static void become(uid_t uid)
     stand_still();
 }
 
-/* Starts a process that does body() and then stands still with what it opened. */
-static pid_t actor(const char *name, uid_t uid, const char *cgroup, void (*body)(void))
+pid_t actor(const char *name, uid_t uid, const char *cgroup, void (*body)(void))
 {
     pid_t pid = must(fork());
     if (pid)
@@ -165,19 +162,37 @@ static void table_body(void)
     truth_socket_of(fd, "unconnected", second);
 }
 
-static int send_descriptor(int through, int fd)
+union control {
+    struct cmsghdr head;
+    char space[CMSG_SPACE(sizeof(int))];
+};
+
+void pass(int through, int fd)
 {
-    union {
-        struct cmsghdr head;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {.head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    union control control = {.head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
     memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
     struct iovec byte = {.iov_base = "x", .iov_len = 1};
     struct msghdr message = {.msg_iov = &byte,
                              .msg_iovlen = 1,
                              .msg_control = &control,
                              .msg_controllen = sizeof(control.space)};
-    return (int)sendmsg(through, &message, 0);
+    must(sendmsg(through, &message, 0));
+}
+
+int take(int from)
+{
+    union control control;
+    char byte;
+    struct iovec to = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &to,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control.space)};
+    int fd = -1;
+    must(recvmsg(from, &message, MSG_CMSG_CLOEXEC));
+    if (message.msg_controllen >= CMSG_LEN(sizeof(int)))
+        memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
+    return must(fd);
 }
 
 /* A socket that lies in another's queue and in no table. */
@@ -186,7 +201,7 @@ static void in_flight_body(void)
     int pair[2];
     unix_pair(SOCK_DGRAM, pair);
     int fd = udp_bound(AF_INET, false);
-    must(send_descriptor(pair[0], fd));
+    pass(pair[0], fd);
     truth_unowned(fd, "unconnected");
     close(fd);
 }
