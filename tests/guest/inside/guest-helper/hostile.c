@@ -66,7 +66,7 @@ static void again(const char *what, unsigned number)
 [[gnu::noreturn]] static void stand(unsigned number)
 {
     for (;;) {
-        struct timespec pause = {.tv_nsec = 1000000};
+        struct timespec pause = {.tv_nsec = 5000000};
         rename_to(number++);
         nanosleep(&pause, NULL);
         if (number % 8 == 1)
@@ -74,13 +74,23 @@ static void again(const char *what, unsigned number)
     }
 }
 
+/* Returns when it stands. */
 static void start_standing(unsigned number)
 {
-    if (must(fork()))
+    int opened[2];
+    char byte;
+    must(pipe2(opened, O_CLOEXEC));
+    if (must(fork())) {
+        close(opened[1]);
+        must(read(opened[0], &byte, 1)); /* its end */
+        close(opened[0]);
         return;
-    must(setresuid(stands, stands, stands));
+    }
+    close(opened[0]);
     open_own(AF_INET, stands);
     open_own(AF_INET6, stands);
+    must(setresuid(stands, stands, stands));
+    close(opened[1]);
     if (number % 2)
         stand(number);
     stand_still();
