@@ -29,7 +29,7 @@ struct xtc_lane {
     uint32_t entered; /* frames redirected: the BPF program adds */
     uint32_t acked;   /* frames that are through, or dropped: the agent writes */
     uint32_t drain;   /* too many came at once: what comes is dropped until the lane is empty */
-    uint32_t pad;
+    uint32_t left;    /* frames that came back, from where `entered` was when it was empty */
 };
 
 /* One for each direction. */
@@ -72,7 +72,7 @@ struct xtc_config {
     uint8_t pad[4];
 };
 
-/* Frames counted by each CPU, for each direction. */
+/* Of each CPU, for each direction: frames, and what a CPU has to know. */
 struct xtc_counts {
     uint64_t passed, dropped; /* by a decision in the kernel */
     uint64_t held;            /* redirected to the agent */
@@ -81,6 +81,7 @@ struct xtc_counts {
     uint64_t untold;          /* of these, there was no room to tell */
     uint64_t overflow;        /* the queue or the lane was full */
     uint64_t orphaned;        /* there was no agent */
+    uint64_t back; /* not a count: lane and its `left`, when a frame last came back here */
 };
 
 /* What the agent is told of a frame that went on, or was dropped, without it. */

@@ -57,6 +57,17 @@ struct {
     __uint(max_entries, 256 * 1024);
 } xvmi_told SEC(".maps");
 
+XTC_INLINE struct xtc_frame frame_of(struct __sk_buff *skb, uint32_t dir)
+{
+    return (struct xtc_frame){
+        .data = (const uint8_t *)(long)skb->data,
+        .end = (const uint8_t *)(long)skb->data_end,
+        .len = skb->len,
+        .tags = skb->vlan_present,
+        .in = dir == XVMI_FLOW_IN,
+    };
+}
+
 /* NULL: there is no agent. A key of its own keeps `dir` a constant for the verifier. */
 XTC_INLINE uint32_t *slow_device(uint32_t dir)
 {
@@ -126,8 +137,10 @@ static __noinline int hold(struct __sk_buff *skb, struct xtc_path *path, struct 
                            uint32_t slow, struct xtc_counts *counts)
 {
     uint32_t before = in_lane(lane);
-    if (!before)
+    if (!before) {
         lane->drain = 0;
+        lane->left = lane->entered;
+    }
     if (before >= config.lane)
         lane->drain = 1;
     if (lane->drain ||
@@ -178,14 +191,27 @@ static __noinline int holds(struct __sk_buff *skb, uint32_t dir, struct xtc_entr
     return now - entry->due < XTC_GRACE_NS;
 }
 
+/*
+ * Where both ends of a connection are on this machine, the frame that just came back is answered,
+ * and the answer to that sent, before the agent's write() returns. All that was in the lane came
+ * back, the last of it on this CPU: what is sent here now comes after it.
+ */
+XTC_INLINE int is_answer(const struct xtc_lane *lane, uint32_t number,
+                         const struct xtc_counts *counts)
+{
+    uint32_t left = *(volatile uint32_t *)&lane->left;
+    return left == *(volatile uint32_t *)&lane->entered &&
+           counts->back == ((uint64_t)number << 32 | left);
+}
+
 /* A plain frame that is not simply known to pass. */
 static __noinline int look_closer(struct __sk_buff *skb, uint32_t dir, const struct xvmi_flow *flow,
                                   struct xtc_entry *entry, int opens)
 {
     struct xtc_counts *counts = counts_of(dir);
     struct xtc_path *path = &shared.path[dir & 1];
-    struct xtc_lane *lane = &path->lanes[xtc_lane_of(flow, config.secret)];
-    uint32_t *slow;
+    uint32_t number = xtc_lane_of(flow, config.secret), *slow;
+    struct xtc_lane *lane = &path->lanes[number];
     if (!counts)
         return DROP;
     if (!entry || entry->epoch != shared.epoch || !holds(skb, dir, entry, opens, counts))
@@ -196,18 +222,10 @@ static __noinline int look_closer(struct __sk_buff *skb, uint32_t dir, const str
         counts->dropped++;
         return DROP;
     }
-    slow = in_lane(lane) ? slow_device(dir) : 0;
+    slow = in_lane(lane) && !is_answer(lane, number, counts) ? slow_device(dir) : 0;
     if (slow)
         return hold(skb, path, lane, *slow, counts);
     counts->passed++;
-    return NEXT;
-}
-
-/* What the agent decided comes by once more. */
-static __noinline int come_back(struct __sk_buff *skb, uint32_t dir)
-{
-    skb->mark = 0;
-    __sync_fetch_and_add(&shared.path[dir & 1].left, 1);
     return NEXT;
 }
 
@@ -228,6 +246,25 @@ XTC_INLINE int is_other_mac(const struct xtc_frame *frame)
            *(const uint16_t *)(from + 4) != *(const uint16_t *)(shared.mac + 4);
 }
 
+/* What the agent decided comes by once more. */
+static __noinline int come_back(struct __sk_buff *skb, uint32_t dir)
+{
+    struct xvmi_flow flow = {.vm = config.vm, .direction = (uint8_t)dir, .nic = config.nic};
+    struct xtc_frame frame = frame_of(skb, dir);
+    struct xtc_counts *counts = counts_of(dir);
+    int opens, next = NEXT;
+    skb->mark = 0;
+    __sync_fetch_and_add(&shared.path[dir & 1].left, 1);
+    if (counts && xtc_parse(&frame, &flow, &opens)) {
+        uint32_t lane = xtc_lane_of(&flow, config.secret);
+        __sync_fetch_and_add(&shared.path[dir & 1].lanes[lane].left, 1);
+        counts->back = (uint64_t)lane << 32 | shared.path[dir & 1].lanes[lane].left;
+    }
+    /* Were it known to be a constant, r0 would hold anything, and the verifier mind. */
+    barrier_var(next);
+    return next;
+}
+
 XTC_INLINE int judge(struct __sk_buff *skb, uint32_t dir)
 {
     struct xvmi_flow flow = {.vm = config.vm, .direction = (uint8_t)dir, .nic = config.nic};
@@ -239,13 +276,7 @@ XTC_INLINE int judge(struct __sk_buff *skb, uint32_t dir)
         return come_back(skb, dir);
     if ((uint32_t)(skb->data_end - skb->data) < want && bpf_skb_pull_data(skb, want))
         return DROP;
-    struct xtc_frame frame = {
-        .data = (const uint8_t *)(long)skb->data,
-        .end = (const uint8_t *)(long)skb->data_end,
-        .len = skb->len,
-        .tags = skb->vlan_present,
-        .in = dir == XVMI_FLOW_IN,
-    };
+    struct xtc_frame frame = frame_of(skb, dir);
     if (!xtc_parse(&frame, &flow, &opens))
         return not_plain(skb, dir);
     if (dir == XVMI_FLOW_OUT && is_other_mac(&frame))

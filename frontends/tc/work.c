@@ -139,6 +139,7 @@ bool xtc_drain(struct xtc *tc, enum xvmi_flow_direction direction)
             continue;
         way->acks[way->n_acks++] = lane_of(tc, direction, (size_t)n - XTC_VNET_HEADER);
         decide(tc, direction, (size_t)n - XTC_VNET_HEADER, true);
+        xtc_settle(tc, direction, way->written_at);
     }
     return false;
 }

@@ -16,6 +16,7 @@
 #include "support/netbox.h"
 #include "tc-guest.h"
 #include "tc-wire.h"
+#include "tc/tc.h"
 
 #define HELD_FRAMES 2000u
 
@@ -241,6 +242,7 @@ static int bare_told(void *context, void *data, size_t size)
 
 static void *bare_agent(void *ring)
 {
+    xtc_hurry();
     while (!stop_agent)
         (void)ring_buffer__poll(ring, 100);
     return NULL;
