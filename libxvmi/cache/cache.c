@@ -14,8 +14,9 @@
  * writer made the number odd: the second load then sees that or something newer, and
  * differs. If it does not differ, no word is from a later write; and none is older, since the
  * first load synchronised with the store that made the number even. All words are atomics:
- * there is no data race in C's sense. The number has 32 bits; a reader would have to sleep
- * through exactly a multiple of 2^31 writes of one slot to be fooled.
+ * there is no data race in C's sense, but for the compared keys on x86, which match.h argues about.
+ * The number has 32 bits; a reader would have to sleep through exactly a multiple of 2^31 writes of
+ * one slot to be fooled.
  *
  * No waiting. A reader that finds the number odd or changed tries again XC_READ_TRIES times,
  * then says "miss". It never depends on the writer going on.
@@ -52,7 +53,8 @@
  * the same slot makes that one revalidate early: harmless.
  *
  * Marks of the SIEVE queue are set by readers with one fetch_or, only when clear: once a turn of
- * the hand, not once a packet.
+ * the hand, not once a packet. They, and whether single look-ups fetch early, are hints: any value
+ * is right.
  */
 #include <errno.h>
 #include <string.h>
@@ -62,9 +64,10 @@
 
 #include "cache/table.h"
 
-static size_t line_up(size_t n)
+/* Arrays begin at a pair of lines. */
+static size_t pair_up(size_t n)
 {
-    return (n + XC_LINE - 1) & ~(size_t)(XC_LINE - 1);
+    return (n + 2 * XC_LINE - 1) & ~(size_t)(2 * XC_LINE - 1);
 }
 
 static size_t group_bytes(bool counters)
@@ -75,9 +78,9 @@ static size_t group_bytes(bool counters)
 
 static size_t fixed_bytes(uint32_t stripes)
 {
-    return line_up(sizeof(struct xvmi_cache)) + XC_VM_FLOORS * sizeof(uint32_t) +
+    return pair_up(sizeof(struct xvmi_cache)) + XC_VM_FLOORS * sizeof(uint32_t) +
            stripes * (sizeof(struct xc_stripe) + XC_LINE /* counts, at most */) +
-           4 * XC_LINE /* alignment of the arrays */;
+           8 * XC_LINE /* alignment of the arrays */;
 }
 
 /* How many groups fit; 0: none. */
@@ -89,13 +92,13 @@ static uint32_t groups_in(size_t size, bool counters, uint32_t *stripes)
     if (size <= fixed_bytes(*stripes))
         return 0;
     size_t n = (size - fixed_bytes(*stripes)) / group_bytes(counters);
-    return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+    return n > UINT32_MAX / XC_WAYS ? UINT32_MAX / XC_WAYS : (uint32_t)n;
 }
 
 static void *carve(uint8_t **next, size_t size)
 {
     void *p = *next;
-    *next += line_up(size);
+    *next += pair_up(size);
     return p;
 }
 
@@ -119,6 +122,7 @@ static struct xvmi_cache *lay_out(uint8_t *map, size_t size, bool counters)
     atomic_init(&cache->clock, 1);
     atomic_init(&cache->epoch_floor, 1);
     atomic_init(&cache->refs, 1);
+    atomic_init(&cache->eager, true);
     return cache;
 }
 

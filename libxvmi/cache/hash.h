@@ -6,8 +6,11 @@
  * The keyed hash of a flow. The guest chooses addresses and ports, and may learn from timing
  * which flows push each other out, so it must not be able to tell more from that.
  *
- * First NH (Black et al., UMAC, CRYPTO 1999) takes six words to a sum of 128 bits: for any two
- * flows chosen without the secret, the sums are equal with a probability of 2^-64, proven.
+ * First NH (Black et al., UMAC, CRYPTO 1999) takes four words, the addresses, to a sum of 128
+ * bits: for any two different fours and any difference of sums, the chance that they have it
+ * is 2^-64 over the secret, proven. The other two words are added to that sum, one to each
+ * half. So two flows chosen without the secret have the same sum with a chance of 2^-64 if
+ * their addresses differ, and never if they do not.
  * NH is linear enough, though, that known collisions would give others away. So the sum is not
  * shown: two multiplications to 128 bits, each with secret words mixed into both factors,
  * stand between it and what decides about places. They are no cipher, and no proof is known
@@ -50,16 +53,18 @@ static inline struct xc_key xc_key(const struct xvmi_flow *flow)
 _Static_assert(sizeof(struct xvmi_flow) - 4 == 5 * sizeof(uint64_t), "all of the flow");
 
 struct xc_secret {
-    uint64_t nh[6];
+    uint64_t nh[4];
     uint64_t mix[4];
 };
 
 static inline uint64_t xc_hash(const struct xc_secret *secret, const struct xc_key *key)
 {
-    unsigned __int128 sum = 0;
-#pragma GCC unroll 3
-    for (unsigned i = 0; i < 6; i += 2)
-        sum += (unsigned __int128)(key->w[i] + secret->nh[i]) * (key->w[i + 1] + secret->nh[i + 1]);
+    unsigned __int128 sum = (unsigned __int128)(key->w[0] >> 32) << 64 | key->w[5];
+#pragma GCC unroll 2
+    for (unsigned i = 0; i < 4; i += 2)
+        sum += (unsigned __int128)(key->w[i + 1] + secret->nh[i]) *
+               (key->w[i + 2] + secret->nh[i + 1]);
+#pragma GCC unroll 2
     for (unsigned i = 0; i < 4; i += 2)
         sum = (unsigned __int128)((uint64_t)sum ^ secret->mix[i]) *
               ((uint64_t)(sum >> 64) ^ secret->mix[i + 1]);

@@ -12,6 +12,7 @@ struct place {
     struct xc_group *group;
     _Atomic uint32_t *count;
     uint64_t first; /* slot number of the group's first slot */
+    unsigned home;  /* the slot in the group that the flow should have */
     uint16_t tag;
 };
 
@@ -57,6 +58,7 @@ static struct place locate(struct xvmi_cache *cache, const struct xc_key *key)
         .group = &cache->groups[g],
         .count = xc_count_of(cache, g),
         .first = (uint64_t)g * XC_WAYS,
+        .home = xc_home_of(hash),
         .tag = xc_tag_of(hash),
     };
 }
@@ -103,12 +105,12 @@ static uint64_t deadline(uint64_t hot, uint64_t pace, uint64_t validated)
         return XC_HOT_NEVER;
     if (pace >= UINT64_MAX - validated)
         return XC_HOT_NEVER;
-    return (validated + pace) >> XC_DEADLINE_UNIT;
+    return (validated + pace) & XC_HOT_DEADLINE;
 }
 
 static uint64_t hot_of(const struct xvmi_decision *decision, bool is_due)
 {
-    uint64_t hot = (uint64_t)decision->verdict << XC_VERDICT_SHIFT;
+    uint64_t hot = decision->verdict;
     if (decision->revalidate == XVMI_REVALIDATE_TIME)
         hot |= XC_HOT_TIME;
     if (decision->revalidate == XVMI_REVALIDATE_PACKETS)
@@ -156,6 +158,12 @@ static bool write_slot(const struct place *at, unsigned slot, const struct xc_ke
     return in_time;
 }
 
+/* Of empty slots the one that readers expect. */
+static unsigned best_empty(unsigned empty, unsigned home)
+{
+    return empty >> home & 1 ? home : (unsigned)__builtin_ctz(empty);
+}
+
 /* A slot for a new flow: an empty one, else the one whose turn it is. */
 static unsigned take_slot(const struct place *at, bool *evicted)
 {
@@ -163,7 +171,7 @@ static unsigned take_slot(const struct place *at, bool *evicted)
     uint64_t state = was;
     unsigned empty = xc_match(at->group, 0), pos, slot;
     if (empty) {
-        slot = (unsigned)__builtin_ctz(empty);
+        slot = best_empty(empty, at->home);
         pos = xc_sieve_position(state, slot);
     } else {
         state = xc_sieve_advance(state);
@@ -262,7 +270,7 @@ static void fetch_slot(const struct place *at)
     uint64_t state = atomic_load_explicit(&at->group->state, memory_order_relaxed);
     unsigned empty = xc_match(at->group, 0), slot;
     if (empty) {
-        slot = (unsigned)__builtin_ctz(empty);
+        slot = best_empty(empty, at->home);
     } else {
         state = xc_sieve_advance(state);
         slot = xc_sieve_slot(state, xc_sieve_hand(state));

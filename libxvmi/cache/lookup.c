@@ -59,7 +59,7 @@ static bool pace_spent(_Atomic uint64_t *pace)
 
 static bool due(struct xvmi_cache *cache, uint64_t hot, uint64_t slot, uint64_t now)
 {
-    if ((now >> XC_DEADLINE_UNIT) >= (hot & XC_HOT_DEADLINE))
+    if (xc_due(hot, now))
         return true;
     return (hot & XC_HOT_PACKETS) && pace_spent(&cache->details[slot].pace);
 }
@@ -94,24 +94,32 @@ static __attribute__((noinline)) void open_flow(struct xvmi_cache *cache, uint32
     *answer = (struct xvmi_answer){.outcome = XVMI_MISS, .stamp = xc_stamp(cache, count + 1)};
 }
 
-/* Mark the slot as used in this turn of the hand. */
-static inline void mark(struct xc_group *group, unsigned slot)
+/* Mark the slot whose tag fits as used in this turn of the hand. A tag is enough: one in some
+ * thousand leads to another flow, which then stays a turn longer. */
+static inline void mark(struct xc_group *group, unsigned mask)
 {
-    uint64_t bit = xc_sieve_mark(slot);
-    if (!(atomic_load_explicit(&group->state, memory_order_relaxed) & bit))
-        atomic_fetch_or_explicit(&group->state, bit, memory_order_relaxed);
+    uint64_t state = atomic_load_explicit(&group->state, memory_order_relaxed);
+    if (__builtin_expect(!((unsigned)(state >> XC_SIEVE_MARKS) & mask), 0))
+        atomic_fetch_or_explicit(&group->state, xc_sieve_mark((unsigned)__builtin_ctz(mask)),
+                                 memory_order_relaxed);
 }
 
 /* Everything that can be. */
 static __attribute__((noinline)) void look_closely(struct xvmi_cache *cache,
                                                    const struct xvmi_packet *packet, uint32_t group,
-                                                   unsigned mask, uint64_t now,
+                                                   uint16_t tag, uint64_t now,
                                                    struct xvmi_answer *answer,
                                                    struct xvmi_cache_counts *counts)
 {
     struct xc_key key = xc_key(&packet->flow);
+    if (packet->flags & XVMI_PACKET_OPENS) {
+        counts->misses++;
+        open_flow(cache, group, tag, &key, answer);
+        return;
+    }
     struct hot found;
     uint64_t first = (uint64_t)group * XC_WAYS;
+    unsigned mask = xc_match(&cache->groups[group], tag);
     int in_group = find(&cache->entries[first], mask, &key, &found);
     if (in_group < 0 || !xc_current(cache, (uint32_t)found.stamp_rule, packet->flow.vm)) {
         counts->misses++;
@@ -120,10 +128,10 @@ static __attribute__((noinline)) void look_closely(struct xvmi_cache *cache,
         return;
     }
     uint64_t slot = first + (unsigned)in_group;
-    mark(&cache->groups[group], (unsigned)in_group);
+    mark(&cache->groups[group], 1u << in_group);
     if (found.hot & XC_HOT_COUNT)
         count_packet(cache, slot, packet->bytes);
-    answer->verdict = (uint8_t)(found.hot >> XC_VERDICT_SHIFT);
+    answer->verdict = (uint8_t)(found.hot & XC_HOT_VERDICT);
     answer->rule = (uint32_t)(found.stamp_rule >> 32);
     answer->pad = 0;
     if (due(cache, found.hot, slot, now)) {
@@ -133,101 +141,94 @@ static __attribute__((noinline)) void look_closely(struct xvmi_cache *cache,
         answer->stamp = xc_stamp(cache, count);
         return;
     }
-    counts->hits++;
     answer->outcome = XVMI_HIT;
     answer->stamp = 0;
 }
 
-/* Word i of the key (struct xc_key), read where it is needed: no register has to hold it. */
-static inline uint64_t key_word(const struct xvmi_flow *flow, unsigned i)
+/* What nearly always is: the entry is the flow's, at rest, valid, not due and not counted.
+ * False: it is not so, or not that simple. */
+static inline bool look_quickly(const struct xvmi_cache *cache, const struct xc_entry *entry,
+                                const struct xvmi_flow *flow,
+                                bool (*same)(const struct xc_entry *, const struct xvmi_flow *),
+                                uint64_t now, struct xvmi_answer *answer)
 {
-    uint64_t word;
-    memcpy(&word, (const uint8_t *)flow + 4 + 8 * (i - 1), sizeof(word));
-    return word;
-}
-
-/* What nearly always is: one tag fits, the entry is at rest, valid, marked, not due and not
- * counted. False: it is not so, or not that simple. */
-static inline bool look_quickly(const struct xvmi_cache *cache, const struct xvmi_flow *flow,
-                                uint32_t group, unsigned mask, uint64_t now,
-                                struct xvmi_answer *answer)
-{
-    unsigned in_group = (unsigned)__builtin_ctz(mask);
-    const struct xc_entry *entry = &cache->entries[(uint64_t)group * XC_WAYS + in_group];
-    uint64_t w0 = atomic_load_explicit(&entry->w[0], memory_order_acquire);
-    uint64_t diff = ((w0 >> 32) ^ flow->vm) | (w0 & 1);
-#pragma GCC unroll 5
-    for (unsigned i = 1; i < 6; i++) {
-        diff |= key_word(flow, i) ^ atomic_load_explicit(&entry->w[i], memory_order_acquire);
-        __asm__("" : "+r"(diff)); /* one word after the other, rather than all in registers */
-    }
+    uint32_t seq = (uint32_t)atomic_load_explicit(&entry->w[0], memory_order_acquire);
+    if ((seq & 1) || !same(entry, flow))
+        return false;
     uint64_t w6 = atomic_load_explicit(&entry->w[6], memory_order_acquire);
     uint64_t hot = atomic_load_explicit(&entry->w[7], memory_order_acquire);
-    diff |= w0 ^ atomic_load_explicit(&entry->w[0], memory_order_relaxed);
-    diff |= hot & (XC_HOT_COUNT | XC_HOT_PACKETS);
-    uint64_t state = atomic_load_explicit(&cache->groups[group].state, memory_order_relaxed);
-    if (diff || !(state & xc_sieve_mark(in_group)) ||
-        (now >> XC_DEADLINE_UNIT) >= (hot & XC_HOT_DEADLINE) ||
+    if (seq != (uint32_t)atomic_load_explicit(&entry->w[0], memory_order_relaxed) ||
+        (hot & (XC_HOT_COUNT | XC_HOT_PACKETS)) || xc_due(hot, now) ||
         !xc_current(cache, (uint32_t)w6, flow->vm))
         return false;
     answer->outcome = XVMI_HIT;
-    answer->verdict = (uint8_t)(hot >> XC_VERDICT_SHIFT);
+    answer->verdict = (uint8_t)(hot & XC_HOT_VERDICT);
     answer->pad = 0;
     answer->rule = (uint32_t)(w6 >> 32);
     answer->stamp = 0;
     return true;
 }
 
-static inline void look(struct xvmi_cache *cache, const struct xvmi_packet *packet, uint32_t group,
-                        unsigned mask, uint64_t now, struct xvmi_answer *answer,
-                        struct xvmi_cache_counts *counts)
+/* What is known of the packets of a batch. */
+struct batch {
+    uint32_t group[BATCH];
+    uint32_t low[BATCH];                 /* of the hash */
+    const struct xc_entry *entry[BATCH]; /* whose tag fits */
+    uint8_t todo[BATCH];
+};
+
+static inline void fetch_groups(const struct xvmi_cache *cache, const struct xvmi_packet *packets,
+                                unsigned n, struct batch *b)
 {
-    if (!mask) {
-        counts->misses++;
-        answer_miss(cache, group, answer);
-    } else if (look_quickly(cache, &packet->flow, group, mask, now, answer)) {
-        counts->hits++;
-    } else {
-        look_closely(cache, packet, group, mask, now, answer, counts);
+    for (unsigned i = 0; i < n; i++) {
+        /* Nothing of it is worth a register all the time: they are few. */
+        __asm__("" : "+r"(cache));
+        struct xc_key key = xc_key(&packets[i].flow);
+        uint64_t hash = xc_hash(&cache->secret, &key);
+        b->group[i] = xc_group_of(cache, hash);
+        b->low[i] = (uint32_t)hash;
+        __builtin_prefetch(&cache->groups[b->group[i]]);
     }
+}
+
+/* Answers those whose tag is nowhere; the others' numbers go to todo[]. Returns how many. */
+static inline unsigned fetch_entries(const struct xvmi_cache *cache,
+                                     const struct xvmi_packet *packets, unsigned n, struct batch *b,
+                                     struct xvmi_answer *answers)
+{
+    unsigned todo = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct xc_group *group = &cache->groups[b->group[i]];
+        unsigned mask = xc_match(group, xc_tag_of(b->low[i]));
+        if (mask) {
+            b->entry[i] =
+                &cache->entries[(uint64_t)b->group[i] * XC_WAYS + (unsigned)__builtin_ctz(mask)];
+            __builtin_prefetch(b->entry[i]);
+            mark(group, mask);
+        } else if (!(packets[i].flags & XVMI_PACKET_OPENS)) {
+            answer_miss(cache, b->group[i], &answers[i]);
+            continue;
+        }
+        b->todo[todo++] = (uint8_t)i;
+    }
+    return todo;
 }
 
 /* Three passes, so that the memory accesses of each overlap: groups, entries, answers. */
 static void look_batch(struct xvmi_cache *cache, const struct xvmi_packet *packets, unsigned n,
                        uint64_t now, struct xvmi_answer *answers, struct xvmi_cache_counts *counts)
 {
-    uint64_t hash[BATCH];
-    unsigned mask[BATCH];
-    for (unsigned i = 0; i < n; i++) {
-        struct xc_key key = xc_key(&packets[i].flow);
-        hash[i] = xc_hash(&cache->secret, &key);
-        __builtin_prefetch(&cache->groups[xc_group_of(cache, hash[i])]);
+    struct batch b;
+    fetch_groups(cache, packets, n, &b);
+    unsigned todo = fetch_entries(cache, packets, n, &b, answers);
+    counts->misses += n - todo;
+    for (unsigned k = 0; k < todo; k++) {
+        unsigned i = b.todo[k];
+        const struct xvmi_packet *packet = &packets[i];
+        if (__builtin_expect(packet->flags & XVMI_PACKET_OPENS, 0) ||
+            !look_quickly(cache, b.entry[i], &packet->flow, xc_same_flow, now, &answers[i]))
+            look_closely(cache, packet, b.group[i], xc_tag_of(b.low[i]), now, &answers[i], counts);
     }
-    for (unsigned i = 0; i < n; i++) {
-        uint32_t group = xc_group_of(cache, hash[i]);
-        mask[i] = xc_match(&cache->groups[group], xc_tag_of(hash[i]));
-        if (mask[i])
-            __builtin_prefetch(
-                &cache->entries[(uint64_t)group * XC_WAYS + (unsigned)__builtin_ctz(mask[i])]);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        uint32_t group = xc_group_of(cache, hash[i]);
-        if (__builtin_expect(packets[i].flags & XVMI_PACKET_OPENS, 0)) {
-            struct xc_key key = xc_key(&packets[i].flow);
-            open_flow(cache, group, xc_tag_of(hash[i]), &key, &answers[i]);
-            counts->misses++;
-        } else {
-            look(cache, &packets[i], group, mask[i], now, &answers[i], counts);
-        }
-    }
-}
-
-static void add_counts(struct xvmi_cache_counts *to, const struct xvmi_cache_counts *counts)
-{
-    to->hits += counts->hits;
-    to->misses += counts->misses;
-    to->revalidations += counts->revalidations;
-    to->busy += counts->busy;
 }
 
 static __attribute__((noinline)) size_t look_all(struct xvmi_cache *cache,
@@ -240,9 +241,47 @@ static __attribute__((noinline)) size_t look_all(struct xvmi_cache *cache,
         unsigned m = n - done < BATCH ? (unsigned)(n - done) : BATCH;
         look_batch(cache, packets + done, m, now, answers + done, &own);
     }
-    if (counts)
-        add_counts(counts, &own);
+    own.hits = n - own.misses - own.revalidations;
+    if (counts) {
+        counts->hits += own.hits;
+        counts->misses += own.misses;
+        counts->revalidations += own.revalidations;
+        counts->busy += own.busy;
+    }
     return own.hits;
+}
+
+/* A fact about single look-ups that is written rarely: see xvmi_cache.eager. */
+static inline void learn(struct xvmi_cache *cache, bool was, bool is, uint64_t hash)
+{
+    if (was != is && !(hash >> 58))
+        atomic_store_explicit(&cache->eager, is, memory_order_relaxed);
+}
+
+/* 1 hit, 0 miss, -1: look closely. */
+static inline int look_once(struct xvmi_cache *cache, const struct xvmi_packet *packet,
+                            uint64_t now, struct xvmi_answer *answer)
+{
+    struct xc_key key = xc_key(&packet->flow);
+    uint64_t hash = xc_hash(&cache->secret, &key);
+    uint32_t g = xc_group_of(cache, hash);
+    const struct xc_entry *entries = &cache->entries[(uint64_t)g * XC_WAYS];
+    struct xc_group *group = &cache->groups[g];
+    bool eager = atomic_load_explicit(&cache->eager, memory_order_relaxed);
+    if (eager)
+        __builtin_prefetch(&entries[xc_home_of(hash)]);
+    unsigned mask = xc_match(group, xc_tag_of(hash));
+    if (!mask) {
+        learn(cache, eager, false, hash);
+        answer_miss(cache, g, answer);
+        return 0;
+    }
+    learn(cache, eager, true, hash);
+    mark(group, mask);
+    return look_quickly(cache, &entries[__builtin_ctz(mask)], &packet->flow, xc_same_words, now,
+                        answer)
+               ? 1
+               : -1;
 }
 
 size_t xvmi_cache_lookup(struct xvmi_cache *cache, const struct xvmi_packet *packets, size_t n,
@@ -250,20 +289,11 @@ size_t xvmi_cache_lookup(struct xvmi_cache *cache, const struct xvmi_packet *pac
                          struct xvmi_cache_counts *counts)
 {
     if (n == 1 && !(packets->flags & XVMI_PACKET_OPENS)) {
-        struct xc_key key = xc_key(&packets->flow);
-        uint64_t hash = xc_hash(&cache->secret, &key);
-        uint32_t group = xc_group_of(cache, hash);
-        unsigned mask = xc_match(&cache->groups[group], xc_tag_of(hash));
-        if (!mask) {
-            answer_miss(cache, group, answers);
+        int found = look_once(cache, packets, now, answers);
+        if (found >= 0) {
             if (counts)
-                counts->misses++;
-            return 0;
-        }
-        if (look_quickly(cache, &packets->flow, group, mask, now, answers)) {
-            if (counts)
-                counts->hits++;
-            return 1;
+                *(found ? &counts->hits : &counts->misses) += 1;
+            return (size_t)found;
         }
     }
     return look_all(cache, packets, n, now, answers, counts);
@@ -308,7 +338,7 @@ void xc_copy_out(const struct xvmi_cache *cache, const struct xc_copy *copy, str
     flow->vm = (uint32_t)(copy->w[0] >> 32);
     memcpy(flow->local, &copy->w[1], sizeof(*flow) - sizeof(flow->vm));
     *decision = (struct xvmi_decision){
-        .verdict = (uint8_t)(hot >> XC_VERDICT_SHIFT),
+        .verdict = (uint8_t)(hot & XC_HOT_VERDICT),
         .rule = (uint32_t)(copy->w[6] >> 32),
         .epoch = xvmi_cache_epoch(cache),
         .pid = (uint32_t)copy->owner,

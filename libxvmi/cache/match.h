@@ -11,6 +11,8 @@
  * the entry's own sequence number and key decide. ThreadSanitizer gets the portable version.
  */
 
+#include <string.h>
+
 #include "cache/table.h"
 
 #if defined(__has_feature)
@@ -30,8 +32,54 @@ static inline unsigned xc_match_portable(const struct xc_group *group, uint16_t 
     return mask;
 }
 
+/* Word i of the key, read where it is needed. */
+static inline uint64_t xc_flow_word(const struct xvmi_flow *flow, unsigned i)
+{
+    uint64_t word;
+    memcpy(&word, (const uint8_t *)flow + 4 + 8 * (i - 1), sizeof(word));
+    return word;
+}
+
+/*
+ * Whether an entry's key is that flow, between two looks at the entry's sequence number.
+ *
+ * x86 does loads in order, so there it does not matter how wide or how torn they are: a byte that
+ * a later write stored was stored after the number became odd, which the second look then sees.
+ * The compiler is told to keep that order. Elsewhere, acquire loads of whole words do it.
+ */
+#if defined(__SSE2__) && !defined(XC_PORTABLE)
+static inline uint64_t xc_entry_word(const struct xc_entry *entry, unsigned i)
+{
+    uint64_t word;
+    memcpy(&word, (const uint8_t *)entry + 8 * i, sizeof(word));
+    return word;
+}
+#define XC_LOADS_END __asm__ volatile("" ::: "memory")
+#else
+static inline uint64_t xc_entry_word(const struct xc_entry *entry, unsigned i)
+{
+    return atomic_load_explicit(&entry->w[i], memory_order_acquire);
+}
+#define XC_LOADS_END ((void)0)
+#endif
+
+/* In words: a flow that was stored a moment ago should not be read with loads wider than the
+ * stores, for which they would wait. */
+static inline bool xc_same_words(const struct xc_entry *entry, const struct xvmi_flow *flow)
+{
+    uint64_t diff = xc_entry_word(entry, 0) >> 32 ^ flow->vm;
+#pragma GCC unroll 5
+    for (unsigned i = 1; i < 6; i++) {
+        diff |= xc_flow_word(flow, i) ^ xc_entry_word(entry, i);
+        __asm__("" : "+r"(diff)); /* no vectors */
+    }
+    XC_LOADS_END;
+    return !diff;
+}
+
 #if defined(XC_PORTABLE)
-#define xc_match xc_match_portable
+#define xc_match     xc_match_portable
+#define xc_same_flow xc_same_words
 
 #elif defined(__SSE2__)
 #include <emmintrin.h>
@@ -39,11 +87,26 @@ static inline unsigned xc_match_portable(const struct xc_group *group, uint16_t 
 static inline unsigned xc_match_sse2(const struct xc_group *group, uint16_t tag)
 {
     const __m128i *half = (const __m128i *)group;
-    __m128i want = _mm_set1_epi16((short)tag);
+    __m128i want = _mm_shufflelo_epi16(_mm_cvtsi32_si128(tag), 0);
+    want = _mm_unpacklo_epi64(want, want);
     __m128i lo = _mm_cmpeq_epi16(_mm_load_si128(half), want);
     __m128i hi = _mm_cmpeq_epi16(_mm_load_si128(half + 1), want);
     /* The first four lanes are the state word. */
     return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(lo, hi)) >> 4;
+}
+
+#define xc_same_flow xc_same_flow_sse2
+static inline bool xc_same_flow_sse2(const struct xc_entry *entry, const struct xvmi_flow *flow)
+{
+    const uint8_t *a = (const uint8_t *)entry + 4, *b = (const uint8_t *)flow;
+    __m128i same =
+        _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b));
+    same = _mm_and_si128(same, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(a + 16)),
+                                              _mm_loadu_si128((const __m128i *)(b + 16))));
+    same = _mm_and_si128(same, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(a + 28)),
+                                              _mm_loadu_si128((const __m128i *)(b + 28))));
+    XC_LOADS_END;
+    return _mm_movemask_epi8(same) == 0xffff;
 }
 
 #elif defined(__aarch64__) && defined(__ARM_NEON) && !defined(__AARCH64EB__)
@@ -62,8 +125,11 @@ static inline unsigned xc_match_neon(const struct xc_group *group, uint16_t tag)
     return (unsigned)vaddvq_u16(vorrq_u16(lo, hi)) >> 4;
 }
 
+#define xc_same_flow xc_same_words
+
 #else
-#define xc_match xc_match_portable
+#define xc_match     xc_match_portable
+#define xc_same_flow xc_same_words
 #endif
 
 #endif

@@ -23,10 +23,11 @@
 #define XC_WAYS        12u
 #define XC_SIEVE_EMPTY UINT64_C(0x0000ba9876543210)
 #define XC_SIEVE_QUEUE ((UINT64_C(1) << 48) - 1)
+#define XC_SIEVE_MARKS 52
 
 static inline uint64_t xc_sieve_mark(unsigned slot)
 {
-    return UINT64_C(1) << (52 + slot);
+    return UINT64_C(1) << (XC_SIEVE_MARKS + slot);
 }
 
 static inline unsigned xc_sieve_slot(uint64_t state, unsigned pos)

@@ -38,15 +38,14 @@ struct xc_entry {
     _Atomic uint64_t w[8];
 } __attribute__((aligned(XC_LINE)));
 
-/* The deadline counts 4,096 ns units: it comes up to that much early, never late. */
-#define XC_HOT_DEADLINE  ((UINT64_C(1) << 52) - 1)
-#define XC_HOT_NEVER     XC_HOT_DEADLINE
-#define XC_HOT_PACKETS   (UINT64_C(1) << 52) /* look at xc_detail.pace */
-#define XC_HOT_COUNT     (UINT64_C(1) << 53) /* count in xc_counter */
-#define XC_HOT_IMPORTED  (UINT64_C(1) << 54)
-#define XC_HOT_TIME      (UINT64_C(1) << 55) /* pace is a period */
-#define XC_DEADLINE_UNIT 12
-#define XC_VERDICT_SHIFT 56
+/* The deadline is in ns, rounded down: it comes up to 4,095 ns early, never late. */
+#define XC_HOT_VERDICT  UINT64_C(0xff)
+#define XC_HOT_PACKETS  (UINT64_C(1) << 8) /* look at xc_detail.pace */
+#define XC_HOT_COUNT    (UINT64_C(1) << 9) /* count in xc_counter */
+#define XC_HOT_IMPORTED (UINT64_C(1) << 10)
+#define XC_HOT_TIME     (UINT64_C(1) << 11) /* pace is a period */
+#define XC_HOT_DEADLINE (UINT64_MAX << 12)
+#define XC_HOT_NEVER    XC_HOT_DEADLINE
 
 /* What only the slow path wants to know; guarded by the entry's sequence number. */
 struct xc_detail {
@@ -76,19 +75,29 @@ struct xvmi_cache {
     /* A stripe each: how often decisions in the making were outdated (flow opened, removed). */
     _Atomic uint32_t *counts;
     _Atomic uint32_t *vm_floors; /* by vm % XC_VM_FLOORS: stamps from here on are valid */
-    uint32_t ngroups;
+    uint64_t ngroups;            /* fits 32 bits */
     uint32_t stripe_mask;
     _Atomic uint32_t clock;       /* how many invalidations of VMs and epochs there were */
     _Atomic uint32_t epoch_floor; /* stamps from here on are valid; the epoch's number */
     struct xc_secret secret;
 
-    _Atomic uint32_t refs;
+    /*
+     * Whether single look-ups fetch the home slot before they know the tags. Readers turn it off
+     * and on as they miss and hit, one in 64 of those whose outcome says otherwise.
+     */
+    _Atomic bool eager __attribute__((aligned(XC_LINE)));
+
+    _Atomic uint32_t refs __attribute__((aligned(XC_LINE)));
     bool huge_wanted;
     size_t map_size;
     size_t page_size;
 };
 
-/* A hash's place: upper half the group, lowest bits the tag. */
+/*
+ * A hash's place. Bits 32..63 say which group, bits 0..15 the tag, and bits 16..31 which slot is
+ * the flow's home in the group. It may be in any slot, but a newcomer gets its home when that is
+ * empty: a reader that fetches that before it knows the tags has mostly fetched the right one.
+ */
 static inline uint32_t xc_group_of(const struct xvmi_cache *cache, uint64_t hash)
 {
     return (uint32_t)((hash >> 32) * cache->ngroups >> 32);
@@ -96,12 +105,23 @@ static inline uint32_t xc_group_of(const struct xvmi_cache *cache, uint64_t hash
 
 static inline uint16_t xc_tag_of(uint64_t hash)
 {
-    return (uint16_t)hash ? (uint16_t)hash : 1;
+    return (uint16_t)(hash | 1);
+}
+
+static inline unsigned xc_home_of(uint64_t hash)
+{
+    return (unsigned)(uint16_t)(hash >> 16) * XC_WAYS >> 16;
 }
 
 static inline struct xc_stripe *xc_stripe_of(const struct xvmi_cache *cache, uint32_t group)
 {
     return &cache->stripes[group & cache->stripe_mask];
+}
+
+/* Whether what is due at the deadline in `hot` is due at `now`. */
+static inline bool xc_due(uint64_t hot, uint64_t now)
+{
+    return hot <= (now | ~XC_HOT_DEADLINE);
 }
 
 /* Whether a decision begun at this clock still counts. */

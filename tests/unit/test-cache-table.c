@@ -10,16 +10,16 @@
 Test(cache_table, hash_is_the_same_everywhere)
 {
     struct xc_secret secret;
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < 4; i++) {
         secret.nh[i] = test_mix(i);
-    for (unsigned i = 0; i < 4; i++)
-        secret.mix[i] = test_mix(6 + i);
+        secret.mix[i] = test_mix(4 + i);
+    }
     struct xvmi_flow flow = test_flow(1, 1);
     struct xc_key key = xc_key(&flow);
-    cr_assert_eq(xc_hash(&secret, &key), 0x8c5974acd84b9aa2);
+    cr_assert_eq(xc_hash(&secret, &key), 0xe4607bf90b60efe9);
     flow = test_flow(77, 123456);
     key = xc_key(&flow);
-    cr_assert_eq(xc_hash(&secret, &key), 0xd18fab6664eddf18);
+    cr_assert_eq(xc_hash(&secret, &key), 0xb99cf00e13feaf9d);
 }
 
 Test(cache_table, hash_depends_on_the_secret)
@@ -102,6 +102,52 @@ Test(cache_table, matching_is_the_same_everywhere)
     memset(&group, 0xff, sizeof(group));
     cr_assert_eq(xc_match(&group, 0xffff), 0xfff);
     cr_assert_eq(xc_match(&group, 0), 0);
+}
+
+/* Both ways of comparing keys see every bit of a flow, and nothing else of an entry. */
+Test(cache_table, comparing_is_the_same_everywhere)
+{
+    struct xvmi_flow flow = test_flow(0x01020304, 0x12345678);
+    struct xc_key key = xc_key(&flow);
+    static struct xc_entry entry;
+    for (unsigned i = 0; i < 8; i++)
+        atomic_store(&entry.w[i], i < 6 ? key.w[i] : UINT64_MAX);
+    atomic_fetch_add(&entry.w[0], 12345);
+    cr_assert(xc_same_flow(&entry, &flow) && xc_same_words(&entry, &flow));
+    for (unsigned bit = 0; bit < 8 * sizeof(flow); bit++) {
+        struct xvmi_flow other = flow;
+        ((uint8_t *)&other)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        cr_assert(!xc_same_flow(&entry, &other) && !xc_same_words(&entry, &other));
+    }
+}
+
+/* A newcomer gets its home; when that is taken, another slot of the group. */
+Test(cache_table, home_first)
+{
+    struct xvmi_cache *cache = test_cache(XVMI_CACHE_MEMORY_MIN, false);
+    struct xvmi_decision decision = test_decision(1, 1);
+    unsigned taken = 0, at_home = 0, away = 0;
+    for (uint32_t i = 0; i < 40000; i++) {
+        struct xvmi_flow flow = test_flow(1, i);
+        struct xc_key key = xc_key(&flow);
+        uint64_t hash = xc_hash(&cache->secret, &key);
+        if (xc_group_of(cache, hash) != 3)
+            continue;
+        cr_assert_lt(xc_home_of(hash), XC_WAYS);
+        cr_assert_eq(test_put(cache, 1, i, &decision), XVMI_OK);
+        unsigned full = 0;
+        for (unsigned slot = 0; slot < XC_WAYS; slot++)
+            full |= (unsigned)(cache->groups[3].tags[slot] != 0) << slot;
+        if (full == taken) /* no slot was empty */
+            break;
+        bool home = (full ^ taken) == 1u << xc_home_of(hash);
+        cr_assert(home || (taken >> xc_home_of(hash) & 1));
+        home ? at_home++ : away++;
+        taken = full;
+    }
+    cr_assert_eq(at_home + away, XC_WAYS);
+    cr_assert_gt(at_home, 1);
+    xvmi_cache_unref(cache);
 }
 
 /* The queue as an array, as the paper has it. */
