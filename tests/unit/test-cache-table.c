@@ -62,8 +62,8 @@ Test(cache_table, hash_avalanche)
 Test(cache_table, hash_spreads_a_scan)
 {
     struct xvmi_cache *cache = test_cache(1 << 20, false);
-    uint32_t *load = calloc(cache->ngroups, sizeof(*load));
-    uint32_t n = cache->ngroups * 16;
+    uint32_t groups = (uint32_t)cache->ngroups, n = groups * 16;
+    uint32_t *load = calloc(groups, sizeof(*load));
     struct xvmi_flow flow = test_flow(1, 0);
     for (uint32_t i = 0; i < n; i++) {
         flow.rport = (uint16_t)i;
@@ -72,11 +72,11 @@ Test(cache_table, hash_spreads_a_scan)
         load[xc_group_of(cache, xc_hash(&cache->secret, &key))]++;
     }
     double chi = 0;
-    for (uint32_t g = 0; g < cache->ngroups; g++)
+    for (uint32_t g = 0; g < groups; g++)
         chi += (load[g] - 16.0) * (load[g] - 16.0) / 16.0;
     /* Mean ngroups - 1, deviation sqrt(2 ngroups): within 6 of it. */
-    double off = chi - (cache->ngroups - 1);
-    cr_assert(off * off < 36 * 2.0 * cache->ngroups, "chi2 %f of %u groups", chi, cache->ngroups);
+    double off = chi - (groups - 1);
+    cr_assert(off * off < 36 * 2.0 * groups, "chi2 %f of %u groups", chi, groups);
     free(load);
     xvmi_cache_unref(cache);
 }
