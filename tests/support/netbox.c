@@ -105,10 +105,15 @@ void netbox_put(int fd, const struct frame *f)
     netbox_put_raw(fd, data, NETBOX_HEADER + f->len);
 }
 
-bool netbox_has(int fd)
+bool netbox_wait(int fd, int ms)
 {
     struct pollfd in = {.fd = fd, .events = POLLIN};
-    return poll(&in, 1, 0) == 1;
+    return poll(&in, 1, ms) == 1;
+}
+
+bool netbox_has(int fd)
+{
+    return netbox_wait(fd, 0);
 }
 
 size_t netbox_get_raw(int fd, void *data, size_t size)

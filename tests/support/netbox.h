@@ -33,7 +33,8 @@ void netbox_put_raw(int fd, const void *header_and_frame, size_t len);
 bool netbox_get(int fd, struct frame *f);
 /* With its header; its length, 0 when none comes. */
 size_t netbox_get_raw(int fd, void *header_and_frame, size_t size);
-/* Is one waiting? */
+/* Is one waiting? Will one be, before so many ms are over? */
 bool netbox_has(int fd);
+bool netbox_wait(int fd, int ms);
 
 #endif
