@@ -15,12 +15,14 @@
 #define STEP    (UINT64_C(512)) /* pages between two that are tried */
 
 /*
- * How long a mapping is believed whose frame cannot be asked for (PVH, HVM). A page that is
- * ballooned out while we have it mapped still counts as the domain's, and one that comes in its
- * place makes the count go up, which is noticed; only when others leave in the same moment it is
- * not.
+ * How often it is looked whether mappings are still right. PV: the guest's list of frames is
+ * compared. PVH and HVM: frames cannot be asked for, but Xen's count of the domain's pages can: a
+ * page that is ballooned out while we have it mapped still counts as the domain's, and one that
+ * comes in its place makes the count go up. Only when as many others leave in the same moment it
+ * does not, so now and then all is mapped anew.
  */
-#define BELIEF_MS 1000
+#define LOOK_MS      100
+#define HVM_RENEW_MS 10000
 
 static uint64_t now_ms(void)
 {
@@ -130,6 +132,7 @@ enum xvmi_status xe_domain_open(struct xe_domain *domain, const struct xe_host *
 {
     xc_domaininfo_t info;
     *domain = (struct xe_domain){.host = host, .domid = domid, .looked_ms = now_ms()};
+    domain->renewed_ms = domain->looked_ms;
     enum xvmi_status status = xe_host_domain(host, domid, &info, err);
     if (status)
         return status;
@@ -184,17 +187,34 @@ enum xvmi_status xe_domain_refresh(struct xe_domain *domain, bool *changed, stru
         xe_maps_round(domain->maps, true);
         return status;
     }
-    if (domain->pv) {
-        xe_maps_round(domain->maps, info.tot_pages != domain->pages);
-        domain->pages = info.tot_pages;
-        return xe_frames_moved(domain->frames) ? renew_frames(domain, &info, changed, err)
-                                               : XVMI_OK;
-    }
     uint64_t now = now_ms();
-    bool others = info.tot_pages != domain->pages || now - domain->looked_ms > BELIEF_MS;
-    xe_maps_round(domain->maps, others);
+    bool others =
+        info.tot_pages != domain->pages || (!domain->pv && now - domain->renewed_ms > HVM_RENEW_MS);
     if (others)
-        domain->looked_ms = now;
+        domain->renewed_ms = now;
     domain->pages = info.tot_pages;
-    return XVMI_OK;
+    domain->looked_ms = now;
+    xe_maps_round(domain->maps, others);
+    if (domain->pv && xe_frames_moved(domain->frames))
+        status = renew_frames(domain, &info, changed, err);
+    return status;
+}
+
+bool xe_domain_release(struct xe_domain *domain)
+{
+    xc_domaininfo_t info;
+    uint64_t now = now_ms();
+    if (now - domain->looked_ms <= LOOK_MS && !xe_maps_full(domain->maps))
+        return false;
+    domain->looked_ms = now;
+    if (domain->pv)
+        return xe_maps_round(domain->maps, false);
+    bool others = now - domain->renewed_ms > HVM_RENEW_MS ||
+                  xe_host_domain(domain->host, domain->domid, &info, NULL) ||
+                  info.tot_pages != domain->pages;
+    if (others) {
+        domain->renewed_ms = now;
+        domain->pages = info.tot_pages;
+    }
+    return xe_maps_round(domain->maps, others);
 }

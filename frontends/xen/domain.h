@@ -16,7 +16,7 @@ struct xe_domain {
     bool pv;
     unsigned vcpus;
     uint64_t pages; /* that it holds, as Xen counts */
-    uint64_t looked_ms;
+    uint64_t looked_ms, renewed_ms;
     struct xe_frames *frames; /* PV */
     struct xe_maps *maps;
     struct xvmi_mem_range ranges[2];
@@ -26,6 +26,9 @@ struct xe_domain {
 XVMI_CHECKED enum xvmi_status xe_domain_open(struct xe_domain *domain, const struct xe_host *host,
                                              uint32_t domid, struct xvmi_error *err);
 void xe_domain_close(struct xe_domain *domain);
+
+/* Time for a new round? Whether pointers into the maps are dead now. */
+bool xe_domain_release(struct xe_domain *domain);
 
 /* A new round: what changed is mapped anew. *changed: the ranges are others now. */
 XVMI_CHECKED enum xvmi_status xe_domain_refresh(struct xe_domain *domain, bool *changed,

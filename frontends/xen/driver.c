@@ -48,10 +48,19 @@ static enum xvmi_status why_absent(const struct guest *g, enum xvmi_status statu
     return gone ? xe_host_domain(&g->host, g->domain.domid, &info, err) : status;
 }
 
+/* Between the end of a domain and the one that comes back by its name there is none. */
+static enum xvmi_status check_there(const struct guest *g, struct xvmi_error *err)
+{
+    return g->domain.maps ? XVMI_OK : xvmi_error_set(err, XVMI_ERR_GONE, "the domain ended");
+}
+
 static enum xvmi_status guest_page(void *ctx, uint64_t gpa, const uint8_t **host,
                                    struct xvmi_error *err)
 {
     struct guest *g = ctx;
+    enum xvmi_status status = check_there(g, err);
+    if (status)
+        return status;
     return why_absent(g, xe_maps_page(g->domain.maps, gpa / XE_PAGE, host, err), err);
 }
 
@@ -77,7 +86,10 @@ static enum xvmi_status guest_read(void *ctx, uint64_t gpa, void *dst, size_t le
                                    struct xvmi_error *err)
 {
     struct guest *g = ctx;
-    enum xvmi_status status = XVMI_ERR_LIMIT;
+    enum xvmi_status status = check_there(g, err);
+    if (status)
+        return status;
+    status = XVMI_ERR_LIMIT;
     if (len < XE_BATCH * XE_PAGE / 8) /* more would only push out what is used often */
         status = read_pages(g, gpa, dst, len, err);
     if (status == XVMI_ERR_LIMIT)
@@ -89,6 +101,9 @@ static enum xvmi_status guest_read_batch(void *ctx, struct xvmi_mem_read *reads,
                                          struct xvmi_error *err)
 {
     struct guest *g = ctx;
+    enum xvmi_status status = check_there(g, err);
+    if (status)
+        return status;
     xe_maps_expect(g->domain.maps, reads, n);
     for (size_t i = 0; i < n; i++) {
         reads[i].status = guest_read(g, reads[i].gpa, reads[i].dst, reads[i].len, err);
@@ -103,13 +118,16 @@ static enum xvmi_status guest_next_data(void *ctx, uint64_t gpa, uint64_t *start
 {
     struct guest *g = ctx;
     bool present[XE_BATCH];
+    enum xvmi_status status = check_there(g, err);
+    if (status)
+        return status;
     for (size_t i = 0; i < g->domain.n_ranges; i++) {
         const struct xvmi_mem_range *range = &g->domain.ranges[i];
         uint64_t last = (range->gpa + range->size) / XE_PAGE;
         uint64_t page = (gpa > range->gpa ? gpa : range->gpa) / XE_PAGE;
         while (page < last) {
             size_t n = last - page < XE_BATCH ? (size_t)(last - page) : XE_BATCH, k = 0;
-            enum xvmi_status status = xe_maps_probe(g->domain.maps, page, 1, n, present, err);
+            status = xe_maps_probe(g->domain.maps, page, 1, n, present, err);
             if (status)
                 return status;
             while (k < n && !present[k])
@@ -127,14 +145,20 @@ static enum xvmi_status guest_next_data(void *ctx, uint64_t gpa, uint64_t *start
     return xvmi_error_set(err, XVMI_ERR_NOT_FOUND, "no memory at or after 0x%lx", gpa);
 }
 
+static bool guest_release(void *ctx)
+{
+    struct guest *g = ctx;
+    return g->domain.maps && xe_domain_release(&g->domain);
+}
+
 /* Page tables of PV guests have machine addresses. */
 static enum xvmi_status guest_from_tables(void *ctx, uint64_t addr, uint64_t *gpa,
                                           struct xvmi_error *err)
 {
     struct guest *g = ctx;
     *gpa = addr;
-    if (!g->domain.pv)
-        return XVMI_OK;
+    if (!g->domain.pv || !g->domain.maps)
+        return check_there(g, err);
     uint64_t page = xe_frames_page(g->domain.frames, addr / XE_PAGE);
     if (page == XE_NO_FRAME)
         return xvmi_error_set(err, XVMI_ERR_NOT_PRESENT,
@@ -147,11 +171,14 @@ static enum xvmi_status guest_regs(void *ctx, unsigned vcpu, struct xvmi_vcpu_re
                                    struct xvmi_error *err)
 {
     struct guest *g = ctx;
+    enum xvmi_status status = check_there(g, err);
+    if (status)
+        return status;
     if (vcpu >= g->domain.vcpus)
         return xvmi_error_set(err, XVMI_ERR_NOT_FOUND, "there are %u vCPUs", g->domain.vcpus);
     if (!g->domain.pv)
         return xe_regs_hvm(&g->host, g->domain.domid, vcpu, regs, err);
-    enum xvmi_status status = xe_regs_pv(&g->host, g->domain.domid, vcpu, regs, err);
+    status = xe_regs_pv(&g->host, g->domain.domid, vcpu, regs, err);
     return status ? status : guest_from_tables(g, regs->cr3, &regs->cr3, err);
 }
 
@@ -211,6 +238,7 @@ static const struct xvmi_mem_ops ops = {
     .event_fd = guest_event_fd,
     .event = guest_event,
     .page = guest_page,
+    .release = guest_release,
     .from_tables = guest_from_tables,
 };
 

@@ -14,10 +14,9 @@ struct group {
     const uint8_t *host;
     struct window *window;
     struct group *next; /* in its bucket */
-    uint64_t round;     /* of `checked` */
+    uint64_t round;     /* in which it was mapped */
     uint64_t frames[XE_GROUP];
-    uint16_t mapped;  /* a bit a page */
-    uint16_t checked; /* in this round */
+    uint16_t mapped; /* a bit a page */
 };
 
 /* What one call mapped. Unmapped as a whole: the kernel of a PVH dom0 keeps book of whole ones. */
@@ -32,7 +31,7 @@ struct xe_maps {
     struct xe_source source;
     uint64_t round;
     size_t pages;
-    size_t dead; /* windows of which nothing is found any more */
+    size_t windows_gone;
     struct window *oldest, **youngest;
     struct group *bucket[BUCKETS];
 };
@@ -77,8 +76,7 @@ static void retire(struct xe_maps *maps, struct group *group)
     if (*at != group)
         return;
     *at = group->next;
-    if (--group->window->alive == 0)
-        maps->dead++;
+    group->window->alive--;
 }
 
 static enum xvmi_status absent(uint64_t page, struct xvmi_error *err)
@@ -137,7 +135,6 @@ static void publish(struct xe_maps *maps, struct window *window, const uint64_t 
             .window = window,
             .next = *bucket,
             .round = maps->round,
-            .checked = UINT16_MAX,
         };
         for (size_t k = 0; k < XE_GROUP; k++) {
             group->frames[k] = batch->frames[i * XE_GROUP + k];
@@ -176,22 +173,14 @@ static enum xvmi_status add(struct xe_maps *maps, const uint64_t *numbers, size_
 }
 
 /* Is what the group knows of this page still so? */
-static bool is_good(const struct xe_maps *maps, struct group *group, uint64_t page)
+static bool is_good(const struct xe_maps *maps, const struct group *group, uint64_t page)
 {
     unsigned i = page % XE_GROUP;
-    if (group->round != maps->round) {
-        group->round = maps->round;
-        group->checked = 0;
-    }
-    if (group->checked >> i & 1)
-        return true;
     uint64_t frame = maps->source.frame(maps->source.ctx, page);
-    bool there = frame != XE_NO_FRAME;
-    /* A page that could not be mapped may be there by now. */
-    if (frame != group->frames[i] || there != (group->mapped >> i & 1))
+    if (frame != group->frames[i])
         return false;
-    group->checked |= (uint16_t)(1u << i);
-    return true;
+    /* What could not be mapped in an earlier round may be there by now. */
+    return group->mapped >> i & 1 || frame == XE_NO_FRAME || group->round == maps->round;
 }
 
 enum xvmi_status xe_maps_page(struct xe_maps *maps, uint64_t page, const uint8_t **host,
@@ -292,6 +281,7 @@ static void unmap(struct xe_maps *maps, struct window **at)
     struct window *window = *at;
     *at = window->next;
     maps->pages -= window->n * XE_GROUP;
+    maps->windows_gone++;
     maps->source.unmap(maps->source.ctx, window->at, window->n * XE_GROUP);
     free(window);
 }
@@ -306,26 +296,43 @@ static void unmap_old(struct xe_maps *maps, size_t keep)
     }
     if (!maps->oldest)
         maps->youngest = &maps->oldest;
-    maps->dead = 0;
 }
 
-static void unmap_dead(struct xe_maps *maps)
+static bool has_moved(const struct xe_maps *maps, const struct group *group)
+{
+    for (uint64_t i = 0; i < XE_GROUP; i++)
+        if (maps->source.frame(maps->source.ctx, group->number * XE_GROUP + i) != group->frames[i])
+            return true;
+    return false;
+}
+
+/* Groups that are not what they were, and windows of which nothing is found any more. */
+static void unmap_moved(struct xe_maps *maps)
 {
     struct window **at = &maps->oldest;
     while (*at) {
+        for (size_t i = 0; i < (*at)->n; i++)
+            if (has_moved(maps, &(*at)->group[i]))
+                retire(maps, &(*at)->group[i]);
         if ((*at)->alive == 0)
             unmap(maps, at);
         else
             at = &(*at)->next;
     }
     maps->youngest = at;
-    maps->dead = 0;
 }
 
-void xe_maps_round(struct xe_maps *maps, bool drop_all)
+bool xe_maps_full(const struct xe_maps *maps)
 {
+    return maps->pages > XE_KEPT;
+}
+
+bool xe_maps_round(struct xe_maps *maps, bool drop_all)
+{
+    size_t before = maps->windows_gone;
     maps->round++;
-    if (maps->dead > 0)
-        unmap_dead(maps);
+    if (!drop_all)
+        unmap_moved(maps);
     unmap_old(maps, drop_all ? 0 : XE_KEPT);
+    return maps->windows_gone != before;
 }

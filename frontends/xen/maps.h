@@ -8,9 +8,9 @@
  * Mapping costs a system call, an hypercall and a page fault's work, so pages are mapped sixteen at
  * a time, aligned, and many of these groups in one call when they are known beforehand. What is
  * mapped stays so until the next round at least: pointers are good that long. A round begins with
- * xe_maps_round(), where the oldest mappings go if there are more than should be kept.
- *
- * In each round a page's frame is asked for once more before its mapping is believed.
+ * xe_maps_round(): mappings of pages that are behind other frames now go, and the oldest ones if
+ * there are more than should be kept. In between, a page whose frame is another is mapped anew when
+ * it is asked for.
  */
 
 #include <stdbool.h>
@@ -59,8 +59,9 @@ XVMI_CHECKED enum xvmi_status xe_maps_copy(struct xe_maps *maps, uint64_t gpa, v
 XVMI_CHECKED enum xvmi_status xe_maps_probe(struct xe_maps *maps, uint64_t page, size_t step,
                                             size_t n, bool *present, struct xvmi_error *err);
 
-/* Pointers die; all mappings do when the memory behind them may have been exchanged. */
-void xe_maps_round(struct xe_maps *maps, bool drop_all);
+/* Whether something was unmapped: pointers may be dead. All of it when `drop_all`. */
+bool xe_maps_round(struct xe_maps *maps, bool drop_all);
+bool xe_maps_full(const struct xe_maps *maps); /* a round would unmap something */
 
 size_t xe_maps_pages(const struct xe_maps *maps); /* mapped now */
 

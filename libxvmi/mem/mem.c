@@ -547,8 +547,9 @@ enum xvmi_status xm_refresh(struct xm_mem *mem, bool *changed, struct xvmi_error
     return XVMI_OK;
 }
 
-void xm_invalidate(struct xm_mem *mem)
+bool xm_invalidate(struct xm_mem *mem)
 {
     if (mem->live && mem->cache)
         xm_cache_new_epoch(mem->cache);
+    return mem->ops.release && mem->ops.release(mem->ctx);
 }

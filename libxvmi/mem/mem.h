@@ -33,7 +33,8 @@ const char *xm_name(const struct xm_mem *mem);
 /*
  * `len` readable bytes at gpa when they lie in mapped memory, else NULL. For live
  * guests they can change at any moment: read each value once.
- * `*avail`, when wanted, is how many bytes are readable from there. Good until xm_refresh().
+ * `*avail`, when wanted, is how many bytes are readable from there. Good until xm_refresh(),
+ * or until xm_invalidate() says otherwise.
  */
 const uint8_t *xm_ptr(struct xm_mem *mem, uint64_t gpa, size_t len, uint64_t *avail);
 
@@ -78,8 +79,9 @@ XVMI_CHECKED enum xvmi_status xm_event(struct xm_mem *mem, enum xvmi_vm_event *e
  * another: then what xm_ranges() said is void, too. */
 XVMI_CHECKED enum xvmi_status xm_refresh(struct xm_mem *mem, bool *changed, struct xvmi_error *err);
 
-/* Begin a new epoch: cached pages of a live guest are read anew. Mapped memory needs none. */
-void xm_invalidate(struct xm_mem *mem);
+/* Begin a new epoch: cached pages of a live guest are read anew. Mapped memory needs none. True
+ * when pointers from xm_ptr() are dead: xo_renew() minds that. */
+bool xm_invalidate(struct xm_mem *mem);
 
 /* Reads that went to the backend since opening (system calls, for QEMU), and bytes. */
 struct xm_stats {

@@ -210,12 +210,23 @@ void xo_expect(struct xo_space *space, const uint64_t *gva, size_t n)
         (void)!xm_read_batch(space->mem, far, n_far, NULL);
 }
 
-void xo_invalidate(struct xo_space *space)
+static void forget(struct xo_space *space)
 {
     space->near = (struct xo_window){0};
     if (space->tlb)
         xx_tlb_clear(space->tlb);
+}
+
+void xo_invalidate(struct xo_space *space)
+{
+    forget(space);
     xm_invalidate(space->mem);
+}
+
+void xo_renew(struct xo_space *space)
+{
+    if (xm_invalidate(space->mem))
+        forget(space);
 }
 
 enum xvmi_status xo_fault(const struct xo_space *space, struct xvmi_error *err)

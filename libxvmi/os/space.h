@@ -124,6 +124,9 @@ void xo_expect(struct xo_space *space, const uint64_t *gva, size_t n);
  * a memory whose xm_refresh() said "changed". */
 void xo_invalidate(struct xo_space *space);
 
+/* A new look as well, where translations of before will do. */
+void xo_renew(struct xo_space *space);
+
 /* The last fault as text in `err`; returns its status. Spaces without a fault: XVMI_ERR_INVALID. */
 enum xvmi_status xo_fault(const struct xo_space *space, struct xvmi_error *err);
 

@@ -149,9 +149,9 @@ struct xvmi_mem_ops {
     enum xvmi_status (*event)(void *ctx, enum xvmi_vm_event *event, struct xvmi_error *err);
 
     /* Optional, for ranges without `host`: memory that is mapped page by page as it is wanted.
-     * Sets *host to where the 4096 bytes at `gpa`, a multiple of that, can be read until the next
-     * refresh() or close(). XVMI_ERR_NOT_PRESENT as in read(); XVMI_ERR_LIMIT when no more can be
-     * mapped just now, then read() serves. */
+     * Sets *host to where the 4096 bytes at `gpa`, a multiple of that, can be read until release()
+     * says that this is over, refresh() or close(). XVMI_ERR_NOT_PRESENT as in read();
+     * XVMI_ERR_LIMIT when no more can be mapped just now, then read() serves. */
     enum xvmi_status (*page)(void *ctx, uint64_t gpa, const uint8_t **host, struct xvmi_error *err);
 
     /* Optional, where the guest's page tables do not hold guest-physical addresses (Xen's PV guests
@@ -159,6 +159,10 @@ struct xvmi_mem_ops {
      * XVMI_ERR_NOT_PRESENT when that is no memory of the guest's own. */
     enum xvmi_status (*from_tables)(void *ctx, uint64_t addr, uint64_t *gpa,
                                     struct xvmi_error *err);
+
+    /* With page(): a new look at the guest begins, now is the time to unmap. Returns true when
+     * what page() gave so far is not to be read any more. Called often: rather return false. */
+    bool (*release)(void *ctx);
 };
 
 /* What a driver's open() fills in. */

@@ -388,10 +388,9 @@ static void near(struct question *q)
 /* Before confirm(): memory that is copied is copied anew. */
 static void look_again(const struct question *q, size_t n)
 {
-    struct xm_mem *mem = q->f->g->space->mem;
-    if (!xm_copies(mem))
+    if (!xm_copies(q->f->g->space->mem))
         return;
-    xm_invalidate(mem);
+    xo_renew(q->f->g->space);
     for (size_t i = 0; i < n; i++)
         if (q[i].n_confirm && q[i].flow)
             xl_trails_near_socket(q[i].f->trails, q[i].trail);
@@ -423,7 +422,7 @@ static void ask(struct question *q, size_t n, enum xvmi_status *status)
 {
     struct xl_guest *g = q->f->g;
     uint64_t reads[BATCH], began = now_ns();
-    xm_invalidate(g->space->mem); /* what is read now is how it is now */
+    xo_renew(g->space); /* what is read now is how it is now */
     for (size_t i = 0; i < n; i++)
         near(&q[i]);
     for (size_t i = 0; i < n; i++) {
@@ -528,7 +527,7 @@ enum xvmi_status xvmi_finder_tend(struct xvmi_finder *f, uint32_t max_reads, boo
 {
     const struct xl_budget budget = {.max_reads =
                                          max_reads ? f->g->space->reads + max_reads : UINT64_MAX};
-    xm_invalidate(f->g->space->mem);
+    xo_renew(f->g->space);
     return xl_holders_tend(f->holders, &budget, done);
 }
 
@@ -538,7 +537,7 @@ enum xvmi_status xvmi_owner_revalidate(struct xvmi_finder *f, const struct xvmi_
     struct xw_fault fault;
     struct xw_task t;
     uint64_t mm = 0, exe = 0;
-    xm_invalidate(g->space->mem);
+    xo_renew(g->space);
     bool same = token->file && has_file(g, token->sock, token->file, token->ino);
     if (same && token->task) {
         same = !xw_task_ids(g->space, &g->lay, token->task, &t, &fault) &&
