@@ -218,9 +218,9 @@ enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm)
 {
     bool changed = false;
     enum xvmi_status status = xm_refresh(vm->mem, &changed, &vm->err);
+    xo_invalidate(&vm->space); /* also after a failure: pointers are dead */
     if (status)
         return xvmi_error_frame(&vm->err, status, "%s", xm_name(vm->mem));
-    xo_invalidate(&vm->space);
     vm->changed |= changed;
     if (!vm->changed)
         return XVMI_OK;

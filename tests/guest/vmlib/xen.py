@@ -90,7 +90,7 @@ class Host(machine.Machine):
         if build:
             build = build.resolve()
             for pattern in ("frontends/cli/xvmi", "libxvmi/libxvmi.so*", "frontends/xen/*.so",
-                            "frontends/tc/*.o", "tests/guest/owner-check", "tests/guest/xen-*",
+                            "frontends/tc/*.o", "tests/guest/owner-check", "tests/guest/life", "tests/guest/xen-*",
                             "tests/bench/bench-*"):
                 for file in build.glob(pattern):
                     if file.is_file():
