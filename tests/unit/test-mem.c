@@ -479,3 +479,131 @@ Test(mem, close_takes_nothing)
 {
     xm_close(NULL);
 }
+
+/* A backend that maps one page after the other, and whose page tables hold other addresses. */
+
+static uint8_t paged_ram[4 * 4096];
+static unsigned paged_calls, paged_reads;
+static bool paged_limit, paged_void;
+
+static enum xvmi_status paged_ranges(void *ctx, const struct xvmi_mem_range **ranges, size_t *n,
+                                     struct xvmi_error *err)
+{
+    static const struct xvmi_mem_range range = {.gpa = 0x10000, .size = sizeof(paged_ram)};
+    (void)ctx;
+    (void)err;
+    *ranges = &range;
+    *n = 1;
+    return XVMI_OK;
+}
+
+static enum xvmi_status paged_read(void *ctx, uint64_t gpa, void *dst, size_t len,
+                                   struct xvmi_error *err)
+{
+    (void)ctx;
+    (void)err;
+    paged_reads++;
+    memcpy(dst, paged_ram + (gpa - 0x10000), len);
+    return XVMI_OK;
+}
+
+static enum xvmi_status paged_page(void *ctx, uint64_t gpa, const uint8_t **host,
+                                   struct xvmi_error *err)
+{
+    (void)ctx;
+    paged_calls++;
+    if (paged_limit)
+        return XVMI_ERR_LIMIT;
+    if (gpa == 0x12000)
+        return xvmi_error_set(err, XVMI_ERR_NOT_PRESENT, "ballooned out");
+    *host = paged_ram + (gpa - 0x10000);
+    return XVMI_OK;
+}
+
+static enum xvmi_status paged_from_tables(void *ctx, uint64_t addr, uint64_t *gpa,
+                                          struct xvmi_error *err)
+{
+    (void)ctx;
+    if (addr < 0x7000000)
+        return xvmi_error_set(err, XVMI_ERR_NOT_PRESENT, "not ours");
+    *gpa = addr - 0x7000000;
+    return XVMI_OK;
+}
+
+static bool paged_release(void *ctx)
+{
+    (void)ctx;
+    return paged_void;
+}
+
+static struct xm_mem *open_paged(void)
+{
+    static const struct xvmi_mem_ops ops = {
+        .size = sizeof(ops),
+        .ranges = paged_ranges,
+        .read = paged_read,
+        .page = paged_page,
+        .from_tables = paged_from_tables,
+        .release = paged_release,
+    };
+    struct xvmi_mem_backend backend = {.size = sizeof(backend), .ops = &ops, .live = true};
+    struct xm_mem *mem;
+    cr_assert(!xm_new(&backend, "paged", &mem, NULL));
+    for (size_t i = 0; i < sizeof(paged_ram); i++)
+        paged_ram[i] = (uint8_t)(i / 4096 + i);
+    return mem;
+}
+
+Test(paged, reads_go_through_pages)
+{
+    struct xm_mem *mem = open_paged();
+    uint8_t bytes[64];
+    cr_assert(!xm_read(mem, 0x11000 - 32, bytes, sizeof(bytes), NULL));
+    cr_expect(!memcmp(bytes, paged_ram + 0x1000 - 32, sizeof(bytes)));
+    cr_expect_eq(paged_calls, 2);
+    cr_expect_eq(paged_reads, 0);
+    cr_expect(!xm_copies(mem), "nothing is kept: what is read is how it is now");
+    paged_ram[0x1000] = 99;
+    cr_assert(!xm_read(mem, 0x11000, bytes, 1, NULL));
+    cr_expect_eq(bytes[0], 99);
+    cr_expect_eq(xm_read(mem, 0x12000, bytes, 1, NULL), XVMI_ERR_NOT_PRESENT);
+    paged_limit = true;
+    cr_assert(!xm_read(mem, 0x10000, bytes, 8, NULL), "read() serves");
+    cr_expect_eq(paged_reads, 1);
+    xm_close(mem);
+}
+
+Test(paged, pointers_end_with_their_page)
+{
+    struct xm_mem *mem = open_paged();
+    uint64_t avail;
+    cr_expect_eq(xm_ptr(mem, 0x10010, 4096 - 16, &avail), paged_ram + 16);
+    cr_expect_eq(avail, 4096 - 16);
+    cr_expect_null(xm_ptr(mem, 0x10010, 4096 - 15, NULL), "the next page is elsewhere");
+    cr_expect_null(xm_ptr(mem, 0x12000, 8, NULL), "not there");
+    cr_expect(!xm_invalidate(mem));
+    paged_void = true;
+    cr_expect(xm_invalidate(mem), "pointers are dead");
+    xm_close(mem);
+}
+
+Test(paged, entries_are_translated)
+{
+    struct xm_mem *mem = open_paged();
+    static const struct {
+        uint64_t in, out;
+        enum xvmi_status status;
+    } rows[] = {
+        {0x8000000007013067, 0x8000000000013067, XVMI_OK},
+        {0x7013066, 0x7013066, XVMI_OK}, /* not present: its bits are the kernel's */
+        {0x13067, 0, XVMI_ERR_NOT_PRESENT},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t entry;
+        memcpy(paged_ram + 8, &rows[i].in, 8);
+        cr_expect_eq(xm_read_entry(mem, 0x10008, &entry, NULL), rows[i].status, "%zu", i);
+        if (!rows[i].status)
+            cr_expect_eq(entry, rows[i].out, "%zu: %lx", i, entry);
+    }
+    xm_close(mem);
+}
