@@ -85,27 +85,29 @@ XTC_INLINE struct xtc_counts *counts_of(uint32_t dir)
 static __noinline void tell(struct __sk_buff *skb, uint32_t dir, int revalidate,
                             struct xtc_counts *counts)
 {
-    uint32_t have = skb->len;
+    uint32_t len = skb->len, last = len - 1;
     struct xtc_told *told = bpf_ringbuf_reserve(&xvmi_told, sizeof(*told), 0);
     counts->told++;
     if (!told) {
         counts->untold++;
         return;
     }
-    told->len = have;
+    told->len = len;
     told->tci = (uint16_t)skb->vlan_tci;
     told->proto = skb->vlan_present ? (uint16_t)skb->vlan_proto : 0;
     told->direction = (uint8_t)dir;
     told->revalidate = (uint8_t)revalidate;
     told->pad[0] = told->pad[1] = 0;
-    if (have > XTC_TOLD_BYTES)
-        have = XTC_TOLD_BYTES;
-    if (have < 1 || bpf_skb_load_bytes(skb, 0, told->data, have)) {
+    /* In this form, verifiers of Linux 6.1 and before know that it is 1 to XTC_TOLD_BYTES. */
+    if (last >= XTC_TOLD_BYTES)
+        last = XTC_TOLD_BYTES - 1;
+    barrier_var(last);
+    if (last >= XTC_TOLD_BYTES || bpf_skb_load_bytes(skb, 0, told->data, last + 1)) {
         bpf_ringbuf_discard(told, 0);
         counts->untold++;
         return;
     }
-    told->have = have;
+    told->have = last + 1;
     bpf_ringbuf_submit(told, 0);
 }
 
