@@ -186,6 +186,45 @@ Test(owner, exec_is_noticed)
     cr_assert_eq(xvmi_owner_revalidate(toy.finder, &toy.owner.token), XVMI_ERR_CHANGED);
 }
 
+/* setuid() to the same user: new credentials, and the memory of the old ones is another's. */
+static struct {
+    uint64_t old, new;
+    unsigned when;
+} creds;
+
+static void point_to_creds(uint64_t cred, uint32_t old_uid)
+{
+    lw_put(&toy.lw, toy.client, task_real_cred, cred);
+    lw_put(&toy.lw, creds.old, cred_uid, old_uid);
+}
+
+static void replace_creds(struct lw_guest *g, unsigned reads)
+{
+    (void)g;
+    if (reads == creds.when)
+        point_to_creds(creds.new, 999);
+}
+
+Test(owner, credentials_are_not_those_of_their_heir)
+{
+    uint64_t file;
+    toy_connection(toy.client, 5000, 7, &file);
+    lw_alloc(&toy.lw, 8192); /* on another page than the process */
+    creds.old = lw_alloc(&toy.lw, 64);
+    creds.new = lw_alloc(&toy.lw, 64);
+    lw_put(&toy.lw, creds.new, cred_uid, 1000);
+    lw_guest_open(&toy.g, &toy.lw, false);
+    toy.g.hook = replace_creds;
+    cr_assert_eq(xl_finder_new(&toy.g.guest, NULL, &toy.finder), XVMI_OK);
+    for (creds.when = 1; creds.when < 64; creds.when++) {
+        point_to_creds(creds.old, 1000);
+        toy.g.reads = 0;
+        toy_ask(6, 5000, 80);
+        cr_assert_eq(toy.owner.n_owners, 1);
+        cr_assert_eq(toy.owner.owners[0].task.uid, 1000, "at read %u", creds.when);
+    }
+}
+
 Test(owner, time_wait_is_an_orphan)
 {
     uint64_t sock = lw_socket(&toy.lw, 2, XVMI_STATE_TIME_WAIT, toy_ip("10.0.0.2"), 5000,

@@ -11,6 +11,7 @@
 #include "os/linux/orphan.h"
 #include "os/linux/socket.h"
 #include "os/linux/sockfind.h"
+#include "os/linux/task.h"
 #include "os/linux/trail.h"
 
 #define DEFAULT_READS (1u << 20)
@@ -79,6 +80,7 @@ struct question {
     struct xvmi_owner *answer;
     uint64_t trail;
     struct xl_found found;
+    struct xl_task_links links[XVMI_OWNERS_MAX]; /* of the answer's owners, with WANT_TASK */
     uint32_t n_confirm; /* sockets with files, to look at once more at the end */
     struct {
         uint64_t sock, file, ino;
@@ -100,6 +102,10 @@ static bool has_file(struct xl_guest *g, uint64_t sock, uint64_t file, uint64_t 
  * file and inode number for life, so all that was read in between is of this life, and whoever held
  * the file held the socket. Memory that is copied page by page must have been invalidated since, or
  * the copy would confirm itself.
+ *
+ * A process is the same for as long as it holds the file, but its credentials are replaced by exec
+ * and setuid, and the memory of the old ones is soon another process's: what was read of them
+ * counts only when they are still its own.
  */
 static enum xvmi_status confirm(struct question *q)
 {
@@ -110,6 +116,9 @@ static enum xvmi_status confirm(struct question *q)
             (index >= 0 && !xl_sockfind_still(&q->f->sockets, &q->found, (uint32_t)index)))
             return xvmi_error_set(g->err, XVMI_ERR_CHANGED, "the socket was closed");
     }
+    for (uint32_t i = 0; i < q->answer->n_owners && q->query.want & XVMI_WANT_TASK; i++)
+        if (!xl_task_links_hold(g, q->answer->owners[i].task.addr, &q->links[i]))
+            return xvmi_error_set(g->err, XVMI_ERR_CHANGED, "the process changed");
     return XVMI_OK;
 }
 
@@ -298,8 +307,13 @@ static enum xvmi_status add_processes(struct question *q)
         if (!status && other.file)
             status = add_holders_of(q, &other);
     }
-    for (uint32_t i = 0; i < a->n_owners && !status; i++)
+    for (uint32_t i = 0; i < a->n_owners && !status; i++) {
+        struct xw_fault fault;
+        if (q->query.want & XVMI_WANT_TASK &&
+            xl_task_links(q->f->g, a->owners[i].task.addr, &q->links[i], &fault))
+            return xl_fault(q->f->g, &fault);
         status = xl_owner_attributes(q->f->g, &q->f->arena, q->query.want, &a->owners[i]);
+    }
     return status ? status : make_token(q);
 }
 

@@ -109,11 +109,29 @@ enum xvmi_status xl_task_read(struct xl_guest *g, uint64_t addr, struct xvmi_tas
     return read_task(g, addr, task, &fault) ? xl_fault(g, &fault) : XVMI_OK;
 }
 
+int xl_task_links(struct xl_guest *g, uint64_t addr, struct xl_task_links *links,
+                  struct xw_fault *fault)
+{
+    int status = xw_get(g->space, &g->lay, addr, task_real_cred, &links->cred, fault);
+    if (!status)
+        status = xw_get(g->space, &g->lay, addr, task_nsproxy, &links->nsproxy, fault);
+    return status ? status
+                  : xw_get(g->space, &g->lay, addr, task_real_parent, &links->parent, fault);
+}
+
+bool xl_task_links_hold(struct xl_guest *g, uint64_t addr, const struct xl_task_links *links)
+{
+    struct xl_task_links now;
+    struct xw_fault fault;
+    return !xl_task_links(g, addr, &now, &fault) && !memcmp(&now, links, sizeof(now));
+}
+
 /* Read the task that `prev` leads to, and prove that it was in the list then. */
 static enum step take_next(struct list_walk *w, uint64_t prev, uint64_t *addr)
 {
     struct xl_guest *g = w->g;
     struct xw_fault fault;
+    struct xl_task_links links;
     struct xvmi_task task;
     if (xw_task_next(g->space, &g->lay, prev, addr, &fault))
         return STEP_CHANGED;
@@ -121,7 +139,8 @@ static enum step take_next(struct list_walk *w, uint64_t prev, uint64_t *addr)
         return linked(g, prev, *addr) ? STEP_OK : STEP_CHANGED;
     if (xb_u64set_has(&w->seen, *addr)) /* seen before a setback, or a ring that leaves init out */
         return linked(g, prev, *addr) && w->setbacks ? STEP_OK : STEP_CHANGED;
-    if (read_task(g, *addr, &task, &fault) || !linked(g, prev, *addr))
+    if (xl_task_links(g, *addr, &links, &fault) || read_task(g, *addr, &task, &fault) ||
+        !xl_task_links_hold(g, *addr, &links) || !linked(g, prev, *addr))
         return STEP_CHANGED;
     if (!xb_vec_push(&w->found, task) || xb_u64set_add(&w->seen, *addr) < 0) {
         xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "out of memory after %zu tasks", w->found.n);
