@@ -2,12 +2,14 @@
 /* Sockets that are not where one looks first: passed on, shared, in flight, in a ring. */
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -209,6 +211,61 @@ static void dup_body(void)
     must(dup(fd));
 }
 
+/* --- waited for: system calls that are under way refer to the file as well --- */
+
+static void *receives(void *fd)
+{
+    char byte;
+    must(recv(*(int *)fd, &byte, 1, 0)); /* nothing comes */
+    return NULL;
+}
+
+static void *polls(void *fd)
+{
+    struct pollfd polled = {.fd = *(int *)fd, .events = POLLIN};
+    must(poll(&polled, 1, -1));
+    return NULL;
+}
+
+static void *waits_for_event(void *epoll)
+{
+    struct epoll_event event;
+    must(epoll_wait(*(int *)epoll, &event, 1, -1));
+    return NULL;
+}
+
+static void in_thread(void *(*body)(void *), int fd)
+{
+    pthread_t thread;
+    int *word = malloc(sizeof(*word));
+    *word = fd;
+    pthread_create(&thread, NULL, body, word);
+}
+
+static void received_body(void)
+{
+    int fd = udp();
+    const struct flow flow = said("received from, two processes", fd);
+    pid_t child = must(fork());
+    flow_held(&flow, fd);
+    for (int i = 0; i < 3; i++)
+        in_thread(receives, fd);
+    if (!child)
+        rest();
+}
+
+static void polled_body(void)
+{
+    int fd = udp(), epoll = must(epoll_create1(EPOLL_CLOEXEC));
+    struct epoll_event event = {.events = EPOLLIN};
+    must(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+    flow_mine("polled", AF_INET, IPPROTO_UDP, fd);
+    for (int i = 0; i < 2; i++) {
+        in_thread(polls, fd);
+        in_thread(waits_for_event, epoll);
+    }
+}
+
 void hidden_flows(void)
 {
     static const char group[] = "/flows.slice/hidden";
@@ -221,5 +278,7 @@ void hidden_flows(void)
     actor("own-table", bob, group, own_table_body);
     actor("leader-ends", alice, group, leader_ends_body);
     actor("prefork", www_data, group, prefork_body);
+    actor("received", bob, group, received_body);
+    actor("polled", bob, group, polled_body);
     actor("dups", alice, group, dup_body);
 }
