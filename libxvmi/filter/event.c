@@ -110,7 +110,7 @@ static json_t *owner_json(struct out *out, struct xf_facts *facts)
     json_t *o = json_object(), *cgroup;
     put(out, o, "kind", json_string(xvmi_owner_kind_text(owner->kind)));
     put(out, o, "via",
-        json_sprintf("%s/%s", xvmi_via_socket_text(owner->via_socket),
+        json_sprintf("%s,%s", xvmi_via_socket_text(owner->via_socket),
                      xvmi_via_process_text(owner->via_process)));
     if (owner->kind == XVMI_OWNER_NONE)
         return o;
