@@ -26,133 +26,6 @@
 #define IPPROTO_UDPLITE_ 136
 #define IPPROTO_RAW_     255
 
-/* The common part of a socket, read at once. */
-struct xl_common {
-    uint64_t addr;
-    uint8_t raw[XL_SOCK_COMMON_MAX];
-};
-
-static uint64_t field(const struct xl_common *c, struct xw_field f)
-{
-    uint64_t v = 0;
-    if (!f.size || f.size > 8 || f.off > sizeof(c->raw) - f.size)
-        return 0;
-    memcpy(&v, c->raw + f.off, f.size);
-    return f.bits ? v >> f.shift & ((1u << f.bits) - 1) : v;
-}
-
-static bool same_bytes(const struct xl_common *c, struct xw_field f, const void *bytes, size_t len)
-{
-    return f.size >= len && f.off <= sizeof(c->raw) - len && !memcmp(c->raw + f.off, bytes, len);
-}
-
-static bool all_zero(const struct xl_common *c, struct xw_field f, size_t len)
-{
-    static const uint8_t zero[16];
-    return same_bytes(c, f, zero, len);
-}
-
-static bool is_mapped(const struct xl_common *c, struct xw_field f)
-{
-    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-    return same_bytes(c, f, prefix, 12);
-}
-
-/* --- what a socket is to a flow; 0: nothing --- */
-
-/* How well a local address fits: 2 the same, 1 any, 0 not. Sockets of the other family count for
- * IPv4 when they take it (no IPV6_V6ONLY), as they are filed with the IPv4 address as well. */
-static int match_local(const struct xw_layout *lay, const struct xl_query *q,
-                       const struct xl_common *c)
-{
-    bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
-    if (q->flow.family == XW_AF_INET6) {
-        if (!v6)
-            return 0;
-        if (all_zero(c, lay->skc_v6_rcv_saddr, 16))
-            return 1;
-        return same_bytes(c, lay->skc_v6_rcv_saddr, q->local, 16) ? 2 : 0;
-    }
-    if (v6 && (field(c, lay->skc_ipv6only) ||
-               (!all_zero(c, lay->skc_v6_rcv_saddr, 16) && !is_mapped(c, lay->skc_v6_rcv_saddr))))
-        return 0;
-    if (all_zero(c, lay->skc_rcv_saddr, 4))
-        return 1;
-    return same_bytes(c, lay->skc_rcv_saddr, q->local, 4) ? 2 : 0;
-}
-
-/* The same of the remote address. */
-static int match_remote(const struct xw_layout *lay, const struct xl_query *q,
-                        const struct xl_common *c)
-{
-    bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
-    if (q->flow.family == XW_AF_INET6) {
-        if (!v6)
-            return 0;
-        if (all_zero(c, lay->skc_v6_daddr, 16))
-            return 1;
-        return same_bytes(c, lay->skc_v6_daddr, q->remote, 16) ? 2 : 0;
-    }
-    if (v6 && !all_zero(c, lay->skc_v6_daddr, 16) && !is_mapped(c, lay->skc_v6_daddr))
-        return 0;
-    if (all_zero(c, lay->skc_daddr, 4))
-        return 1;
-    return same_bytes(c, lay->skc_daddr, q->remote, 4) ? 2 : 0;
-}
-
-static bool match_net_and_port(const struct xw_layout *lay, const struct xl_query *q,
-                               const struct xl_common *c)
-{
-    return field(c, lay->skc_net) == q->net && field(c, lay->skc_num) == q->lport;
-}
-
-static int score_established(const struct xw_layout *lay, const struct xl_query *q,
-                             const struct xl_common *c)
-{
-    uint16_t rport = __builtin_bswap16(q->flow.rport);
-    return field(c, lay->skc_hash) == q->hash && match_net_and_port(lay, q, c) &&
-           field(c, lay->skc_dport) == rport && match_local(lay, q, c) == 2 &&
-           match_remote(lay, q, c) == 2;
-}
-
-static int score_listener(const struct xw_layout *lay, const struct xl_query *q,
-                          const struct xl_common *c)
-{
-    int local = match_local(lay, q, c);
-    if (!local || !match_net_and_port(lay, q, c) || field(c, lay->skc_state) != XVMI_STATE_LISTEN)
-        return 0;
-    return local * 8 + (field(c, lay->skc_bound_dev_if) != 0) * 2 +
-           (field(c, lay->skc_family) == q->flow.family);
-}
-
-/* compute_score() of UDP. */
-static int score_udp(const struct xw_layout *lay, const struct xl_query *q,
-                     const struct xl_common *c)
-{
-    int local = match_local(lay, q, c), remote = match_remote(lay, q, c);
-    uint64_t dport = field(c, lay->skc_dport);
-    if (!local || !remote || !match_net_and_port(lay, q, c) ||
-        (dport && dport != __builtin_bswap16(q->flow.rport)))
-        return 0;
-    return local * 16 + (remote == 2) * 4 + (dport != 0) * 4 +
-           (field(c, lay->skc_bound_dev_if) != 0) * 4 +
-           (field(c, lay->skc_family) == q->flow.family);
-}
-
-/* Raw and ping sockets: skc_num is the protocol or the id, any address or this one. */
-static int score_raw(const struct xw_layout *lay, const struct xl_query *q,
-                     const struct xl_common *c)
-{
-    return field(c, lay->skc_family) == q->flow.family && match_net_and_port(lay, q, c) &&
-           match_local(lay, q, c) && match_remote(lay, q, c);
-}
-
-static int score_packet(const struct xw_layout *lay, const struct xl_query *q,
-                        const struct xl_common *c)
-{
-    return field(c, lay->skc_net) == q->net;
-}
-
 /* --- following a chain --- */
 
 struct chain {
@@ -261,7 +134,7 @@ static enum xvmi_status follow_established(struct xl_sockfind *f, struct xl_quer
         .node = lay->skc_node,
         .nulls = true,
         .marker = nulls_marker(slot),
-        .score = score_established,
+        .score = xl_score_established,
     };
     return follow(f->g, &chain, q, found);
 }
@@ -299,7 +172,7 @@ static enum xvmi_status follow_listeners(struct xl_sockfind *f, struct xl_query 
         .head = q->t->lhash + (uint64_t)(hash & q->t->lhash_mask) * lay->size_lhash_bucket +
                 lay->lhash_bucket_head.off,
         .node = lay->skc_node,
-        .score = score_listener,
+        .score = xl_score_listener,
     };
     return follow(f->g, &chain, q, found);
 }
@@ -331,7 +204,7 @@ static enum xvmi_status follow_udp2(struct xl_sockfind *f, const struct xl_udp_t
     struct chain chain = {
         .head = t->hash2 + (uint64_t)(hash & t->mask) * stride + lay->udp_slot_head.off,
         .node = lay->skc_portaddr_node,
-        .score = score_udp,
+        .score = xl_score_udp,
     };
     return follow(f->g, &chain, q, found);
 }
@@ -356,7 +229,7 @@ static enum xvmi_status find_udp(struct xl_sockfind *f, const struct xl_udp_tabl
         .head = t->hash + (uint64_t)((q->lport + mix) & t->mask) * lay->size_udp_slot +
                 lay->udp_slot_head.off,
         .node = lay->skc_node,
-        .score = score_udp,
+        .score = xl_score_udp,
     };
     found->via = XVMI_VIA_UDP_HASH;
     return follow(f->g, &chain, q, found);
@@ -380,7 +253,7 @@ static enum xvmi_status find_raw(struct xl_sockfind *f, struct xl_query *q, uint
     for (int i = 0; i < 2 && !status && !(i && slots[0] == slots[1]); i++) {
         struct chain chain = {.head = table + lay->raw_ht.off + (uint64_t)slots[i] * 8,
                               .node = lay->skc_node,
-                              .score = score_raw};
+                              .score = xl_score_raw};
         status = follow(f->g, &chain, q, found);
     }
     return status;
@@ -395,7 +268,7 @@ static enum xvmi_status find_ping(struct xl_sockfind *f, struct xl_query *q, str
         .head = f->g->sym.sym_ping_table + lay->ping_hash.off +
                 (uint64_t)((q->lport + q->t->hash_mix) & PING_MASK) * 8,
         .node = lay->skc_node,
-        .score = score_raw,
+        .score = xl_score_raw,
     };
     found->via = XVMI_VIA_PING;
     found->kind = XVMI_SOCKET_PING;
@@ -409,7 +282,7 @@ static enum xvmi_status find_packet(struct xl_sockfind *f, struct xl_query *q,
         return XVMI_OK;
     struct chain chain = {.head = q->net + f->g->lay.net_packet.off,
                           .node = f->g->lay.skc_node,
-                          .score = score_packet};
+                          .score = xl_score_packet};
     found->via = XVMI_VIA_PACKET;
     found->kind = XVMI_SOCKET_PACKET;
     return follow(f->g, &chain, q, found);

@@ -69,10 +69,17 @@ struct xl_query {
     uint32_t hash;  /* TCP: what skc_hash must be */
 };
 
-/* What a socket, by its common part, is to a flow. 0: nothing; more: a better explanation. */
-struct xl_common;
+/* The common part of a socket, read at once. */
+struct xl_common {
+    uint64_t addr;
+    uint8_t raw[XL_SOCK_COMMON_MAX];
+};
+
+/* What a socket, by its common part, is to a flow (sockscore.c). 0: nothing; more: a better
+ * explanation. */
 typedef int xl_score_fn(const struct xw_layout *lay, const struct xl_query *q,
                         const struct xl_common *c);
+xl_score_fn xl_score_established, xl_score_listener, xl_score_udp, xl_score_raw, xl_score_packet;
 
 /* Sockets that explain a flow equally well; usually one. */
 struct xl_found {

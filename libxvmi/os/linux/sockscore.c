@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* What a socket is to a flow: the kernel's own rules of which one is the best match. */
+#include <string.h>
+
+#include "os/linux/sockfind.h"
+
+static uint64_t field(const struct xl_common *c, struct xw_field f)
+{
+    uint64_t v = 0;
+    if (!f.size || f.size > 8 || f.off > sizeof(c->raw) - f.size)
+        return 0;
+    memcpy(&v, c->raw + f.off, f.size);
+    return f.bits ? v >> f.shift & ((1u << f.bits) - 1) : v;
+}
+
+static bool same_bytes(const struct xl_common *c, struct xw_field f, const void *bytes, size_t len)
+{
+    return f.size >= len && f.off <= sizeof(c->raw) - len && !memcmp(c->raw + f.off, bytes, len);
+}
+
+static bool all_zero(const struct xl_common *c, struct xw_field f, size_t len)
+{
+    static const uint8_t zero[16];
+    return same_bytes(c, f, zero, len);
+}
+
+static bool is_mapped(const struct xl_common *c, struct xw_field f)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return same_bytes(c, f, prefix, 12);
+}
+
+/* --- what a socket is to a flow; 0: nothing --- */
+
+/* How well a local address fits: 2 the same, 1 any, 0 not. Sockets of the other family count for
+ * IPv4 when they take it (no IPV6_V6ONLY), as they are filed with the IPv4 address as well. */
+static int match_local(const struct xw_layout *lay, const struct xl_query *q,
+                       const struct xl_common *c)
+{
+    bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
+    if (q->flow.family == XW_AF_INET6) {
+        if (!v6)
+            return 0;
+        if (all_zero(c, lay->skc_v6_rcv_saddr, 16))
+            return 1;
+        return same_bytes(c, lay->skc_v6_rcv_saddr, q->local, 16) ? 2 : 0;
+    }
+    if (v6 && (field(c, lay->skc_ipv6only) ||
+               (!all_zero(c, lay->skc_v6_rcv_saddr, 16) && !is_mapped(c, lay->skc_v6_rcv_saddr))))
+        return 0;
+    if (all_zero(c, lay->skc_rcv_saddr, 4))
+        return 1;
+    return same_bytes(c, lay->skc_rcv_saddr, q->local, 4) ? 2 : 0;
+}
+
+/* The same of the remote address. */
+static int match_remote(const struct xw_layout *lay, const struct xl_query *q,
+                        const struct xl_common *c)
+{
+    bool v6 = field(c, lay->skc_family) == XW_AF_INET6;
+    if (q->flow.family == XW_AF_INET6) {
+        if (!v6)
+            return 0;
+        if (all_zero(c, lay->skc_v6_daddr, 16))
+            return 1;
+        return same_bytes(c, lay->skc_v6_daddr, q->remote, 16) ? 2 : 0;
+    }
+    if (v6 && !all_zero(c, lay->skc_v6_daddr, 16) && !is_mapped(c, lay->skc_v6_daddr))
+        return 0;
+    if (all_zero(c, lay->skc_daddr, 4))
+        return 1;
+    return same_bytes(c, lay->skc_daddr, q->remote, 4) ? 2 : 0;
+}
+
+static bool match_net_and_port(const struct xw_layout *lay, const struct xl_query *q,
+                               const struct xl_common *c)
+{
+    return field(c, lay->skc_net) == q->net && field(c, lay->skc_num) == q->lport;
+}
+
+int xl_score_established(const struct xw_layout *lay, const struct xl_query *q,
+                         const struct xl_common *c)
+{
+    uint16_t rport = __builtin_bswap16(q->flow.rport);
+    return field(c, lay->skc_hash) == q->hash && match_net_and_port(lay, q, c) &&
+           field(c, lay->skc_dport) == rport && match_local(lay, q, c) == 2 &&
+           match_remote(lay, q, c) == 2;
+}
+
+int xl_score_listener(const struct xw_layout *lay, const struct xl_query *q,
+                      const struct xl_common *c)
+{
+    int local = match_local(lay, q, c);
+    if (!local || !match_net_and_port(lay, q, c) || field(c, lay->skc_state) != XVMI_STATE_LISTEN)
+        return 0;
+    return local * 8 + (field(c, lay->skc_bound_dev_if) != 0) * 2 +
+           (field(c, lay->skc_family) == q->flow.family);
+}
+
+/* compute_score() of UDP. */
+int xl_score_udp(const struct xw_layout *lay, const struct xl_query *q, const struct xl_common *c)
+{
+    int local = match_local(lay, q, c), remote = match_remote(lay, q, c);
+    uint64_t dport = field(c, lay->skc_dport);
+    if (!local || !remote || !match_net_and_port(lay, q, c) ||
+        (dport && dport != __builtin_bswap16(q->flow.rport)))
+        return 0;
+    return local * 16 + (remote == 2) * 4 + (dport != 0) * 4 +
+           (field(c, lay->skc_bound_dev_if) != 0) * 4 +
+           (field(c, lay->skc_family) == q->flow.family);
+}
+
+/* Raw and ping sockets: skc_num is the protocol or the id, any address or this one. */
+int xl_score_raw(const struct xw_layout *lay, const struct xl_query *q, const struct xl_common *c)
+{
+    return field(c, lay->skc_family) == q->flow.family && match_net_and_port(lay, q, c) &&
+           match_local(lay, q, c) && match_remote(lay, q, c);
+}
+
+int xl_score_packet(const struct xw_layout *lay, const struct xl_query *q,
+                    const struct xl_common *c)
+{
+    return field(c, lay->skc_net) == q->net;
+}
