@@ -531,7 +531,7 @@ Test(engine, events)
         "\"10.0.0.2\",\"lport\":5000,\"remote\":\"192.0.2.1\",\"rport\":80},\"verdict\":"
         "\"reject\",\"action\":\"reject\",\"reason\":\"rule\",\"rule\":{\"number\":1,\"file\":"
         "\"p\",\"line\":3,\"column\":1},\"audit\":null,\"log\":true,\"uncertain\":false,"
-        "\"cached\":false,\"owner\":{\"kind\":\"process\",\"via\":\"none/none\",\"socket_uid\":33,"
+        "\"cached\":false,\"owner\":{\"kind\":\"process\",\"via\":\"none,none\",\"socket_uid\":33,"
         "\"netns\":0,\"pid\":42,\"uid\":33,\"comm\":\"cu\xef\xbf\xbdrl\\n\",\"exe\":"
         "\"/usr/bin/curl\",\"cgroup\":\"/shop/web\",\"ancestry\":[{\"pid\":1,\"uid\":0,\"comm\":"
         "\"init\",\"exe\":\"/sbin/init\"}],\"holders\":1,\"more\":false},\"latency_ns\":0}");
