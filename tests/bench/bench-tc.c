@@ -352,34 +352,44 @@ static void bench_held(void)
 
 /* ---- connections ---- */
 
+enum { PLAIN, FILTERED, NFTABLES, WAYS };
+
+static void set_way(unsigned way, bool on)
+{
+    if (way == FILTERED && on)
+        tc_guest_filter("veth0", false);
+    else if (way == FILTERED)
+        tc_guest_unfilter();
+    else if (way == NFTABLES)
+        tc_wire_rules(on);
+}
+
 static void bench_connections(void)
 {
-    static const char *const names[] = {"unfiltered", "filtered"};
-    struct bench_series wall[2] = {{.n = 0}}, cpu[2] = {{.n = 0}}, ratio = {.n = 0};
+    static const char *const names[] = {"unfiltered", "filtered", "nftables, by port alone"};
+    struct bench_series wall[WAYS] = {{.n = 0}}, cpu[WAYS] = {{.n = 0}}, ratio = {.n = 0};
     tc_wire_hosts();
     for (unsigned round = 0; round <= bench_rounds(); round++) {
-        struct tc_wire_rate v[2] = {{0}};
-        for (unsigned turn = 0; turn < 2; turn++) {
-            unsigned what = (round + turn) & 1;
-            if (what)
-                tc_guest_filter("veth0", false);
-            v[what] = tc_wire_connections();
-            if (what)
-                tc_guest_unfilter();
+        struct tc_wire_rate v[WAYS] = {{0}};
+        for (unsigned turn = 0; turn < WAYS; turn++) {
+            unsigned way = (round + turn) % WAYS;
+            set_way(way, true);
+            v[way] = tc_wire_connections();
+            set_way(way, false);
         }
         if (!round)
             continue;
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < WAYS; i++) {
             bench_add(&wall[i], v[i].wall);
             bench_add(&cpu[i], v[i].cpu);
         }
-        bench_add(&ratio, v[1].cpu / v[0].cpu);
+        bench_add(&ratio, v[FILTERED].cpu / v[PLAIN].cpu);
     }
     head("connections with a request a second");
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < WAYS; i++)
         row(names[i], &wall[i], "/s");
     head("the same a second of CPU time");
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < WAYS; i++)
         row(names[i], &cpu[i], "/s");
     bench_at_least("tc-connections", bench_median(&ratio), 0.90);
 }

@@ -63,6 +63,14 @@ void tc_wire_hosts(void)
     check(!system("ip addr add 10.9.0.1/24 dev veth0 && ip link set veth0 up"), "veth0");
 }
 
+void tc_wire_rules(bool on)
+{
+    static const char rules[] =
+        "nft 'table inet bench { chain in { type filter hook input priority 0; policy drop;"
+        " ct state established accept; iifname veth0 tcp dport 8000 accept; }; }'";
+    check(!system(on ? rules : "nft delete table inet bench"), "nft");
+}
+
 /* ---- the server ---- */
 
 struct server {
