@@ -110,7 +110,8 @@ struct xf_block {
 
 struct xf_ast {
     struct xb_arena arena;
-    bool learned; /* says of itself that it was written by learning */
+    bool own_places; /* JSON that a person wrote: places are those in it, and not written out */
+    bool learned;    /* says of itself that it was written by learning */
     struct xf_names names;
     struct xf_block *first, *last;
 };

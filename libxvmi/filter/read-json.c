@@ -5,19 +5,36 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "filter/json-places.h"
 #include "filter/reader.h"
 
-/* Where in the document we are; messages begin with it, as jansson keeps no lines. */
+/* Where in the document we are; messages begin with it. */
 struct path {
     const struct path *up;
     const char *key; /* NULL: an index */
     size_t index;
+    const json_t *node; /* what is there */
 };
 
 struct json_reader {
     struct xf_ast *ast;
     struct xf_report *report;
+    const struct xf_places *places; /* NULL: the document says itself where it came from */
 };
+
+static struct xf_at place_of(const struct json_reader *r, const json_t *node)
+{
+    return r->places ? xf_places_find(r->places, node) : (struct xf_at){0};
+}
+
+/* The innermost thing whose place is known. */
+static struct xf_at place_on(const struct json_reader *r, const struct path *path)
+{
+    struct xf_at at = {0};
+    for (; path && !at.line; path = path->up)
+        at = place_of(r, path->node);
+    return at;
+}
 
 static void path_text(const struct path *path, char *buf, size_t size)
 {
@@ -37,7 +54,7 @@ static void complain(struct json_reader *r, const struct path *path, const char 
 {
     char where[160];
     path_text(path, where, sizeof(where));
-    xf_error(r->report, (struct xf_at){0}, "%s: %s", *where ? where : "the document", what);
+    xf_error(r->report, place_on(r, path), "%s: %s", *where ? where : "the document", what);
 }
 
 static void *need(struct json_reader *r, void *p)
@@ -75,13 +92,14 @@ static bool bool_of(struct json_reader *r, const struct path *path, const json_t
     return json_is_true(json);
 }
 
-static struct xf_at at_of(const json_t *object)
+/* What it says of its place in the text it was made from, else its place. */
+static struct xf_at at_of(const struct json_reader *r, const json_t *object)
 {
     const json_t *at = json_object_get(object, "at");
     json_int_t line = json_integer_value(json_array_get(at, 0));
     json_int_t column = json_integer_value(json_array_get(at, 1));
     if (line < 1 || line > UINT32_MAX || column < 1 || column > UINT32_MAX)
-        return (struct xf_at){0};
+        return place_of(r, object);
     return (struct xf_at){(uint32_t)line, (uint32_t)column};
 }
 
@@ -98,7 +116,7 @@ static struct xf_value *read_value(struct json_reader *r, const struct path *pat
     else if (!(text = string_of(r, path, literal ? json_object_get(json, "text") : json)))
         return NULL;
     bool quoted = literal || *text != '@';
-    return xf_value_new(r->ast, r->report, (struct xf_at){0}, text, strlen(text), quoted);
+    return xf_value_new(r->ast, r->report, place_of(r, json), text, strlen(text), quoted);
 }
 
 static struct xf_values read_values(struct json_reader *r, const struct path *path,
@@ -107,8 +125,8 @@ static struct xf_values read_values(struct json_reader *r, const struct path *pa
     struct xf_values values = {0};
     size_t n = json_is_array(json) ? json_array_size(json) : 1;
     for (size_t i = 0; i < n; i++) {
-        const struct path at = {.up = path, .index = i};
         const json_t *one = json_is_array(json) ? json_array_get(json, i) : json;
+        const struct path at = {.up = path, .index = i, .node = one};
         struct xf_value *value = read_value(r, json_is_array(json) ? &at : path, one);
         if (value)
             values = xf_values_add(values, value);
@@ -129,12 +147,13 @@ static void read_sets(struct json_reader *r, const struct path *path, json_t *js
     }
     json_object_foreach(json, key, value)
     {
-        const struct path at = {.up = path, .key = key};
+        const struct path at = {.up = path, .key = key, .node = value};
         struct xf_named *set = NEW(r, struct xf_named);
         if (!set || !(set->name = need(r, xb_arena_text(&r->ast->arena, key, strlen(key)))))
             return;
         if (!xf_name_valid(key))
             complain(r, &at, "the name of a set has letters, digits, '_', '.' and '-'");
+        set->at = place_of(r, value);
         set->values = read_values(r, &at, value);
         xf_append(names, set);
     }
@@ -164,7 +183,9 @@ static void read_match(struct json_reader *r, const struct path *path, json_t *j
     if (!match)
         return;
     match->field = field;
-    match->at = line->at;
+    match->at = place_of(r, json);
+    if (!match->at.line)
+        match->at = line->at;
     json_t *values = json;
     if (json_is_object(json) && !json_object_get(json, "text")) {
         values = NULL;
@@ -185,7 +206,7 @@ static void read_match(struct json_reader *r, const struct path *path, json_t *j
 
 static enum xf_verb read_verb(struct json_reader *r, const struct path *path, const json_t *json)
 {
-    const struct path at = {.up = path, .key = "verdict"};
+    const struct path at = {.up = path, .key = "verdict", .node = json};
     const char *text = string_of(r, &at, json);
     enum xf_verb verb = text ? xf_verb_by_word(text) : XF_VERBS;
     if (text && verb == XF_VERBS)
@@ -214,11 +235,11 @@ static void read_rule(struct json_reader *r, const struct path *path, json_t *js
         complain(r, path, "an object is wanted");
         return;
     }
-    line->at = at_of(json);
+    line->at = at_of(r, json);
     line->verb = read_verb(r, path, json_object_get(json, "verdict"));
     json_object_foreach(json, key, value)
     {
-        const struct path at = {.up = path, .key = key};
+        const struct path at = {.up = path, .key = key, .node = value};
         enum xf_field field = xf_field_by_key(key);
         if (field != XF_FIELDS)
             read_match(r, &at, value, field, line);
@@ -242,7 +263,7 @@ static struct xf_default read_default(struct json_reader *r, const struct path *
         .given = true,
         .verb = read_verb(r, path, json_object_get(json, "verdict")),
         .log = value && bool_of(r, &log, value),
-        .at = at_of(json),
+        .at = at_of(r, json),
     };
 }
 
@@ -265,7 +286,7 @@ static void read_rules(struct json_reader *r, const struct path *path, const jso
     if (!json_is_array(json))
         complain(r, path, "an array is wanted");
     for (size_t i = 0; i < json_array_size(json); i++) {
-        const struct path at = {.up = path, .index = i};
+        const struct path at = {.up = path, .index = i, .node = json_array_get(json, i)};
         read_rule(r, &at, json_array_get(json, i), block);
     }
 }
@@ -281,10 +302,10 @@ static void read_block(struct json_reader *r, const struct path *path, json_t *j
         complain(r, path, "an object with a key 'vm' is wanted");
         return;
     }
-    block->at = at_of(json);
+    block->at = at_of(r, json);
     json_object_foreach(json, key, value)
     {
-        const struct path at = {.up = path, .key = key};
+        const struct path at = {.up = path, .key = key, .node = value};
         enum xf_option option = xf_option_by_word(key);
         if (option != XF_OPTIONS)
             read_option(r, &at, value, option, block);
@@ -311,12 +332,12 @@ static void read_root(struct json_reader *r, json_t *root)
     json_t *value;
     json_object_foreach(root, key, value)
     {
-        const struct path at = {.key = key};
+        const struct path at = {.key = key, .node = value};
         if (!strcmp(key, "vms")) {
             if (!json_is_array(value))
                 complain(r, &at, "an array is wanted");
             for (size_t i = 0; i < json_array_size(value); i++) {
-                const struct path one = {.up = &at, .index = i};
+                const struct path one = {.up = &at, .index = i, .node = json_array_get(value, i)};
                 read_block(r, &one, json_array_get(value, i));
             }
         } else if (!strcmp(key, "learned")) {
@@ -325,6 +346,25 @@ static void read_root(struct json_reader *r, json_t *root)
             complain(r, &at, "no such key in a policy");
         }
     }
+}
+
+/* Does anything in it say where it was in another text? */
+static bool has_places(const json_t *root)
+{
+    const json_t *vms = json_object_get(root, "vms"), *vm, *rule;
+    size_t i, k;
+    json_array_foreach(vms, i, vm)
+    {
+        if (json_object_get(vm, "at") || json_object_get(json_object_get(vm, "default"), "at") ||
+            json_object_get(json_object_get(vm, "default_in"), "at"))
+            return true;
+        json_array_foreach(json_object_get(vm, "rules"), k, rule)
+        {
+            if (json_object_get(rule, "at"))
+                return true;
+        }
+    }
+    return false;
 }
 
 void xf_read_json(const char *text, size_t len, struct xf_ast *ast, struct xf_report *report)
@@ -341,7 +381,15 @@ void xf_read_json(const char *text, size_t len, struct xf_ast *ast, struct xf_re
             xf_error(report, at, "JSON: %s", error.text);
         return;
     }
-    report->source = NULL; /* from here on, places are those of the text it was made from */
+    struct xf_places places = {0};
+    if (has_places(root)) {
+        report->source = NULL; /* they are places in that text */
+    } else {
+        xf_places_fill(&places, text, len, root);
+        r.places = &places;
+        ast->own_places = true;
+    }
     read_root(&r, root);
+    xf_places_fini(&places);
     json_decref(root);
 }

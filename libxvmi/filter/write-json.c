@@ -9,6 +9,7 @@
 /* jansson's setters take NULL for "could not be made" and fail; this remembers that. */
 struct out {
     bool failed;
+    bool no_places; /* they are those of this very form, and change when it is written */
 };
 
 static void put(struct out *out, json_t *object, const char *key, json_t *value)
@@ -23,7 +24,7 @@ static void add(struct out *out, json_t *array, json_t *value)
 
 static void put_at(struct out *out, json_t *object, struct xf_at at)
 {
-    if (!at.line)
+    if (!at.line || out->no_places)
         return;
     json_t *pair = json_array();
     add(out, pair, json_integer(at.line));
@@ -131,7 +132,7 @@ static json_t *block_json(struct out *out, const struct xf_block *block)
 
 char *xf_write_json(const struct xf_ast *ast)
 {
-    struct out out = {0};
+    struct out out = {.no_places = ast->own_places};
     json_t *root = json_object(), *blocks = json_array();
     char *text = NULL;
     if (ast->learned)

@@ -119,8 +119,7 @@ Test(policy, needs_no_more_than_it_says)
     cr_expect_eq(needs_of("allow uid 0"), XVMI_NEED_SOCKET);
     cr_expect_eq(needs_of("allow netns 4026531840"), XVMI_NEED_SOCKET);
     cr_expect_eq(needs_of("allow container \"a\""), XVMI_NEED_SOCKET | XVMI_NEED_CGROUP);
-    cr_expect_eq(needs_of("allow euid 0"),
-                 XVMI_NEED_SOCKET | XVMI_NEED_PROCESS | XVMI_NEED_CREDS);
+    cr_expect_eq(needs_of("allow euid 0"), XVMI_NEED_SOCKET | XVMI_NEED_PROCESS | XVMI_NEED_CREDS);
     cr_expect_eq(needs_of("allow in tcp dport 22"), XVMI_NEED_INCOMING);
     cr_expect_eq(needs_of("default in allow"), 0);
     cr_expect_eq(needs_of("default in deny"), XVMI_NEED_INCOMING);
@@ -306,11 +305,56 @@ Test(policy, json_complaints)
 {
     check_wrong("{\"vms\": [",
                 "p:1:9: JSON: ']' expected near end of file\n{\"vms\": [\n        ^\n");
-    check_wrong("{\"vms\": [{\"vm\": \"a\", \"default\": {\"verdict\": \"no\"}, \"x\": 1, "
-                "\"rules\": [{\"verdict\": \"allow\", \"uid\": {\"near\": 5}}]}]}",
-                "p: vms[0].default.verdict: allow, deny, reject or audit is wanted\n"
-                "p: vms[0].x: no such key in a vm block\n"
-                "p: vms[0].rules[0].uid: one of is, not, lt, le, gt and ge is wanted\n");
+    check_wrong("{\"vms\": [\n"
+                " {\"vm\": \"a\", \"default\": {\"verdict\": \"no\"},\n"
+                "  \"x\": 1, \"rules\":\n"
+                "  [{\"verdict\": \"allow\", \"uid\": {\"near\": 5}, \"log\": null}]}]}",
+                "p:2:37: vms[0].default.verdict: allow, deny, reject or audit is wanted\n"
+                " {\"vm\": \"a\", \"default\": {\"verdict\": \"no\"},\n"
+                "                                    ^\n"
+                "p:3:8: vms[0].x: no such key in a vm block\n"
+                "  \"x\": 1, \"rules\":\n"
+                "       ^\n"
+                "p:4:32: vms[0].rules[0].uid: one of is, not, lt, le, gt and ge is wanted\n"
+                "  [{\"verdict\": \"allow\", \"uid\": {\"near\": 5}, \"log\": null}]}]}\n"
+                "                               ^\n"
+                "p:4:4: vms[0].rules[0].log: true or false is wanted\n"
+                "  [{\"verdict\": \"allow\", \"uid\": {\"near\": 5}, \"log\": null}]}]}\n"
+                "   ^\n");
+}
+
+/* What the compiler finds is at the value that is wrong. */
+Test(policy, json_values_have_places)
+{
+    check_wrong("{\"sets\": {\"\\u0073\\\"\": [1]}, \"vms\": []}",
+                "p:1:23: sets.s\": the name of a set has letters, digits, '_', '.' and '-'\n"
+                "{\"sets\": {\"\\u0073\\\"\": [1]}, \"vms\": []}\n"
+                "                      ^\n");
+    check_wrong("{\"vms\": [{\"vm\": \"a\", \"default\": {\"verdict\": \"deny\"}, \"rules\": [\n"
+                "\t{\"verdict\": \"allow\", \"proto\": \"tcp\", \"dport\": [80, 70000]}]}]}",
+                "p:2:53: '70000' is not a port or a range of ports, 0 to 65535\n"
+                "\t{\"verdict\": \"allow\", \"proto\": \"tcp\", \"dport\": [80, 70000]}]}]}\n"
+                "\t                                                   ^\n");
+}
+
+/* Rules of JSON that was written by hand are where they stand in it; that does not travel. */
+Test(policy, json_rules_have_places)
+{
+    static const char text[] =
+        "{\"vms\": [{\"vm\": \"a\", \"default\": {\"verdict\": \"deny\"},\n"
+        "\"rules\": [{\"verdict\": \"allow\"},\n  {\"verdict\": \"deny\"}]}]}";
+    struct xvmi_policy *policy;
+    struct xvmi_policy_rule rule;
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    char *json;
+    cr_assert_eq(xvmi_policy_parse(text, strlen(text), "p", NULL, &policy, &err), XVMI_OK, "%s",
+                 err.text);
+    cr_assert_eq(xvmi_policy_rule(policy, 2, &rule), XVMI_OK);
+    cr_expect(rule.line == 3 && rule.column == 3, "%u:%u", rule.line, rule.column);
+    cr_assert_eq(xvmi_policy_json(policy, &json), XVMI_OK);
+    cr_expect(!strstr(json, "\"at\""));
+    free(json);
+    xvmi_policy_unref(policy);
 }
 
 Test(policy, files_are_read_or_named)
