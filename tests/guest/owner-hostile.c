@@ -128,9 +128,12 @@ int main(int argc, char **argv)
     }
     check(xvmi_finder_new(vm, NULL, &finder), "finder");
     const unsigned long lookups = strtoul(argv[2], NULL, 10);
-    while (asked() < lookups)
+    unsigned long before;
+    do {
+        before = asked();
         ask_about_all();
-    const bool right = report();
+    } while (asked() < lookups && asked() > before);
+    const bool right = report() && asked() >= lookups;
     xvmi_finder_free(finder);
     xvmi_vm_close(vm);
     return right ? 0 : 1;

@@ -32,8 +32,12 @@ class Guest:
         self.options = options
 
     def __enter__(self):
-        if subprocess.run([VM, "start", self.name, *self.options], check=False).returncode:
-            sys.exit(77)
+        try:
+            if subprocess.run([VM, "start", self.name, *self.options], check=False).returncode:
+                sys.exit(77)
+        except BaseException:
+            self.__exit__()
+            raise
         print(" ".join(self.options))
         return self
 
