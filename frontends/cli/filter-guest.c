@@ -108,7 +108,7 @@ static void use_finder(struct filter_session *s, struct xvmi_finder *finder)
     xvmi_filter_set_finder(s->filter, finder);
     xvmi_finder_free(s->finder);
     s->finder = finder;
-    if (xtc_renew(s->tc, s->filter, xvmi_policy_digest(s->policy), &err))
+    if (xtc_renew(s->tc, s->filter, filter_decider(s), &err))
         filter_note(s, "renew-failed", "%s", err.text);
 }
 

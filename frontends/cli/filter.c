@@ -110,6 +110,14 @@ static enum xvmi_status load_policy(const struct filter_session *s, struct xvmi_
     return xvmi_policy_parse(all, sizeof(all) - 1, "<none>", &how, policy, err);
 }
 
+uint64_t filter_decider(const struct filter_session *s)
+{
+    uint64_t hash = xvmi_policy_digest(s->policy);
+    for (const char *c = s->name; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u; /* FNV-1a */
+    return hash;
+}
+
 static void reload(struct filter_session *s)
 {
     struct xvmi_error err = XVMI_ERROR_INIT;
@@ -124,7 +132,7 @@ static void reload(struct filter_session *s)
     }
     xvmi_policy_unref(s->policy);
     s->policy = policy;
-    if (xtc_renew(s->tc, s->filter, xvmi_policy_digest(policy), &err))
+    if (xtc_renew(s->tc, s->filter, filter_decider(s), &err))
         filter_note(s, "reload-incomplete", "what the guest receives is not filtered: %s",
                     err.text);
     else
@@ -260,7 +268,7 @@ static void begin(struct filter_session *s)
         .size = sizeof(how),
         .dev = args->dev,
         .filter = s->filter,
-        .policy = xvmi_policy_digest(s->policy),
+        .policy = filter_decider(s),
         .nic = s->nic,
         .dry_run = args->dry_run || args->learn,
         .miss = args->miss,

@@ -65,6 +65,8 @@ void filter_find_kernel(struct filter_session *s);
 /* How long the loop may wait, in ms; -1: for ever. */
 int filter_patience(const struct filter_session *s);
 
+/* xtc_options.policy: the policy, and which of its blocks. */
+uint64_t filter_decider(const struct filter_session *s);
 /* xtc_options.event */
 void filter_event(void *session, const struct xvmi_filter_event *event);
 /* Something that is not about a frame: a line on stderr, and an event {time, vm, event, text}. */

@@ -94,8 +94,9 @@ enum xvmi_status xtc_load(struct xtc *tc, const struct xtc_config *config, struc
     memcpy((void *)&tc->bpf->rodata->config, config, sizeof(*config));
     (void)bpf_map__set_max_entries(tc->bpf->maps.xvmi_flows, tc->options.flows);
     tc->took_over = take_over(tc, &policy, &epoch);
-    tc->bpf->bss->shared.epoch = epoch + (tc->took_over && policy != tc->options.policy);
-    tc->bpf->bss->shared.policy = tc->options.policy;
+    tc->bpf->bss->shared.epoch =
+        epoch + (tc->took_over && policy != xtc_policy_id(tc, tc->options.policy));
+    tc->bpf->bss->shared.policy = xtc_policy_id(tc, tc->options.policy);
     int status = xtc_bpf__load(tc->bpf);
     return status ? why_not_loaded(status, err) : XVMI_OK;
 }

@@ -44,6 +44,12 @@ struct xtc {
     uint8_t buffer[XTC_VNET_HEADER + 65536 + 64]; /* a header and a frame */
 };
 
+/* What a dry run decided is not for those that are serious. */
+static inline uint64_t xtc_policy_id(const struct xtc *tc, uint64_t policy)
+{
+    return tc->options.dry_run ? ~policy : policy;
+}
+
 /* ring_buffer_sample_fn */
 int xtc_be_told(void *tc, void *data, size_t size);
 /* What waits of one direction, up to XTC_BATCH frames; false when there is more. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The packet path in the kernel. Four programs:
+ * The packet path in the kernel:
  *
  *   xvmi_out, xvmi_in     ingress and egress of the guest's device: what it sends and receives
  *   xvmi_back_*           ingress of the slow device of one direction: what the agent sends on

@@ -122,7 +122,7 @@ static enum xvmi_status configure(const struct xtc *tc, struct xtc_config *confi
         .miss = (uint8_t)(o->miss == XTC_HOLD   ? XTC_FATE_HOLD
                           : o->miss == XTC_DROP ? XTC_FATE_DROP
                                                 : XTC_FATE_PASS),
-        .orphaned = o->on_exit == XTC_OPEN ? XTC_FATE_PASS : XTC_FATE_DROP,
+        .orphaned = o->on_exit == XTC_OPEN || o->dry_run ? XTC_FATE_PASS : XTC_FATE_DROP,
         .overflow = o->dry_run ? XTC_FATE_PASS : XTC_FATE_DROP,
         .nic = o->nic,
     };
@@ -265,7 +265,7 @@ enum xvmi_status xtc_renew(struct xtc *tc, struct xvmi_filter *filter, uint64_t 
     enum xvmi_status status = XVMI_OK;
     tc->options.filter = filter;
     set_mac(tc);
-    tc->shared->policy = policy;
+    tc->shared->policy = xtc_policy_id(tc, policy);
     __atomic_store_n(&tc->shared->epoch, tc->shared->epoch + 1, __ATOMIC_RELEASE);
     if (in && tc->ways[XVMI_FLOW_IN].fd < 0)
         status = open_way(tc, XVMI_FLOW_IN, err);

@@ -59,7 +59,8 @@ struct xtc_options {
     size_t size;
     const char *dev;            /* the guest's device */
     struct xvmi_filter *filter; /* decides; must outlive the device or be replaced */
-    uint64_t policy;            /* xvmi_policy_digest() of its policy */
+    uint64_t policy;            /* identifies its policy, and its guest if need be: decisions are
+                                   taken over from an agent with the same, see XTC_CLOSED */
     uint32_t vm;                /* `number` of the filter's options */
     uint8_t nic;                /* which of the guest's devices it is */
     uint8_t mac[6];             /* the guest's address of it; all zero: not known */

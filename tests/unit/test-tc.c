@@ -722,6 +722,21 @@ Test(tc, killed_closed)
     work();
     expect(15);
     xtc_close(tc);
+    /* So is what a dry run decided, or what is decided in one. */
+    how.dry_run = true;
+    open_tc();
+    send_udp(4000, 53, 17);
+    cr_assert_not(netbox_has(box.wire));
+    work();
+    expect(17);
+    xtc_close(tc);
+    how.dry_run = false;
+    open_tc();
+    send_udp(4000, 53, 18);
+    cr_assert_not(netbox_has(box.wire));
+    work();
+    expect(18);
+    xtc_close(tc);
     how.on_exit = XTC_OPEN;
     open_tc();
     xtc_close(tc);
