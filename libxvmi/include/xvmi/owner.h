@@ -212,7 +212,8 @@ XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_finder_tend(struct xvmi_finder *f
 
 /*
  * Is the sender still the same: this socket, held by this process, running this program? A
- * handful of reads. XVMI_OK: yes. XVMI_ERR_CHANGED: no, ask anew.
+ * handful of reads. XVMI_OK: yes. XVMI_ERR_CHANGED: no, ask anew; always for a connection that
+ * nobody accepted yet, which has no file of its own.
  */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_owner_revalidate(
     struct xvmi_finder *finder, const struct xvmi_owner_token *token);

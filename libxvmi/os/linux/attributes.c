@@ -97,7 +97,7 @@ enum xvmi_status xl_owner_attributes(struct xl_guest *g, struct xb_arena *arena,
                                                     : read_name(g, owner->task.addr, &task);
     if (status)
         return status;
-    if (task.pid != owner->task.pid)
+    if (task.pid != owner->task.pid || task.start_ns != owner->task.start_ns)
         return xvmi_error_set(g->err, XVMI_ERR_CHANGED, "the process ended");
     owner->task = task;
     for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++) {

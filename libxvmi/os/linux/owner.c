@@ -148,8 +148,11 @@ static void add_owners(struct xvmi_owner *answer, const struct xl_holder_list *l
             answer->more = true;
             return;
         }
-        answer->owners[answer->n_owners++] = (struct xvmi_flow_owner){
-            .task = {.addr = list->v[i].task, .pid = list->v[i].pid}, .fd = list->v[i].fd};
+        answer->owners[answer->n_owners++] =
+            (struct xvmi_flow_owner){.task = {.addr = list->v[i].task,
+                                              .start_ns = list->v[i].start_ns,
+                                              .pid = list->v[i].pid},
+                                     .fd = list->v[i].fd};
         if (answer->n_owners == 1)
             answer->token.thread = list->v[i].thread;
     }
@@ -566,45 +569,4 @@ enum xvmi_status xvmi_owner_revalidate(struct xvmi_finder *f, const struct xvmi_
     }
     return same ? XVMI_OK
                 : xvmi_error_set(g->err, XVMI_ERR_CHANGED, "the sender is not the same any more");
-}
-
-/* --- names and numbers --- */
-
-uint64_t xvmi_owner_token_number(const struct xvmi_owner_token *token)
-{
-    const uint64_t parts[] = {token->sock, token->ino,      token->file,
-                              token->task, token->start_ns, token->exe};
-    uint64_t h = 0x9e3779b97f4a7c15u;
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        h ^= parts[i];
-        h *= 0xff51afd7ed558ccdu; /* the finaliser of MurmurHash3: every bit reaches every other */
-        h ^= h >> 32;
-    }
-    return h ? h : 1;
-}
-
-const char *xvmi_owner_kind_text(enum xvmi_owner_kind kind)
-{
-    static const char *const names[] = {"none", "process", "kernel", "orphan"};
-    return (unsigned)kind < 4 ? names[kind] : "?";
-}
-
-const char *xvmi_via_socket_text(enum xvmi_via_socket via)
-{
-    static const char *const names[] = {"none",     "ehash", "listen", "udp-hash2",
-                                        "udp-hash", "raw",   "ping",   "packet"};
-    return (unsigned)via < XVMI_VIA_SOCKETS ? names[via] : "?";
-}
-
-const char *xvmi_via_process_text(enum xvmi_via_process via)
-{
-    static const char *const names[] = {"none",   "last",  "opener", "current",
-                                        "cgroup", "index", "tasks"};
-    return (unsigned)via < XVMI_VIA_PROCESSES ? names[via] : "?";
-}
-
-const char *xvmi_orphan_text(enum xvmi_orphan orphan)
-{
-    static const char *const names[] = {"no", "closed", "in flight", "io_uring", "hidden"};
-    return (unsigned)orphan < XVMI_ORPHANS ? names[orphan] : "?";
 }
