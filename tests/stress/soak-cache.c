@@ -15,12 +15,8 @@
 
 #include "support/cache-flows.h"
 
-enum {
-    MEMORY = 8 << 20,
-    EXPORT = 16 << 20,
-    /* more than all records are */ BATCH = 32,
-    CYCLES_AT_FIRST = 4
-};
+/* EXPORT is more than all records are. */
+enum { MEMORY = 8 << 20, EXPORT = 16 << 20, BATCH = 32, CYCLES_AT_FIRST = 4 };
 /* Allocators and sanitizers keep books of their own. */
 enum { MAY_GROW = 1 << 20 };
 
