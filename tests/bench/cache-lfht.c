@@ -58,7 +58,7 @@ static uint32_t insert(void *p, uint32_t from, uint32_t n)
     for (; i < n && table->used < table->n; i++) {
         struct node *node = &table->nodes[table->used++];
         node->key = bench_key(from + i);
-        node->value[0] = i;
+        node->value[0] = 1;
         cds_lfht_add_unique(table->hash, bench_crc(&node->key), same, &node->key, &node->link);
     }
     return i;
@@ -73,7 +73,9 @@ static uint64_t single(void *p, const struct bench_walk *walk)
         struct cds_lfht_iter iter;
         urcu_qsbr_read_lock();
         cds_lfht_lookup(table->hash, bench_crc(&key), same, &key, &iter);
-        hits += cds_lfht_iter_get_node(&iter) != NULL;
+        struct cds_lfht_node *link = cds_lfht_iter_get_node(&iter);
+        if (link)
+            hits += caa_container_of(link, struct node, link)->value[0];
         urcu_qsbr_read_unlock();
     }
     urcu_qsbr_quiescent_state();

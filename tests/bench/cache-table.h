@@ -31,7 +31,9 @@ struct bench_ops {
     void (*destroy)(void *table);
     /* Numbers from..from+n-1; returns how many were taken. */
     uint32_t (*insert)(void *table, uint32_t from, uint32_t n);
-    /* Look up one by one, or in batches of BENCH_BATCH (NULL: cannot); return the hits. */
+    uint32_t (*insert_singly)(void *table, uint32_t from, uint32_t n); /* NULL: insert() does */
+    /* Look up one by one, or in batches of BENCH_BATCH (NULL: cannot); return the hits, each of
+       which has handed out its value. */
     uint64_t (*single)(void *table, const struct bench_walk *walk);
     uint64_t (*batch)(void *table, const struct bench_walk *walk);
     /* How full it is, and bytes for each entry that it holds. */

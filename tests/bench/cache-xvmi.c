@@ -48,6 +48,20 @@ static uint32_t insert(void *table, uint32_t from, uint32_t n)
     return taken;
 }
 
+static uint32_t insert_singly(void *table, uint32_t from, uint32_t n)
+{
+    uint32_t taken = 0;
+    struct xvmi_decision decision = {.verdict = XVMI_VERDICT_PASS, .rule = 7, .token = 1};
+    struct xvmi_flow flow;
+    bench_flow(&flow, from);
+    uint64_t stamp = xvmi_cache_stamp(table, &flow); /* see above */
+    for (uint32_t i = from; i < from + n; i++) {
+        bench_flow(&flow, i);
+        taken += !xvmi_cache_insert(table, &flow, &decision, stamp);
+    }
+    return taken;
+}
+
 static uint64_t single(void *table, const struct bench_walk *walk)
 {
     uint64_t hits = 0, random = walk->random;
@@ -97,6 +111,7 @@ const struct bench_ops bench_xvmi = {
     .create = create,
     .destroy = destroy,
     .insert = insert,
+    .insert_singly = insert_singly,
     .single = single,
     .batch = batch,
     .load = load,
