@@ -2,8 +2,8 @@
 /*
  * The decision cache against the concurrent tables people use, and against the machine.
  *
- * All keys are made inside the timed loops, alike for all. All memory is in huge pages where the
- * kernel gives them, the peers' too. $BENCH_ROUNDS and $BENCH_DIVIDE (fewer look-ups a round)
+ * All keys are made inside the timed loops, alike for all, and all hand out what is stored with the
+ * key. All tables are in huge pages where the kernel gives them, the peers' too. $BENCH_ROUNDS and $BENCH_DIVIDE (fewer look-ups a round)
  * shorten it.
  */
 #include <pthread.h>
