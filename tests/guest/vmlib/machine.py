@@ -22,6 +22,8 @@ BOOT_SECONDS = 180
 class Machine:
     """A guest by name; its state lies in a folder under /run."""
 
+    boot_seconds = BOOT_SECONDS
+
     def __init__(self, name):
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,31}", name):
             raise store.Failure(f"a guest's name is made of a-z, 0-9, - and .: {name}")
@@ -130,7 +132,7 @@ class Machine:
         return words
 
     def _wait(self):
-        deadline = time.monotonic() + BOOT_SECONDS
+        deadline = time.monotonic() + self.boot_seconds
         while time.monotonic() < deadline:
             try:
                 pid = self.pid
@@ -142,7 +144,7 @@ class Machine:
             log = self.console.read_bytes()
             if b"Kernel panic" in log:
                 raise store.Failure(f"guest {self.name}: its kernel panicked while booting")
-        raise store.Failure(f"guest {self.name} (QEMU {pid}) did not boot in {BOOT_SECONDS} s")
+        raise store.Failure(f"guest {self.name} (QEMU {pid}) did not boot in {self.boot_seconds} s")
 
     def _keep_console(self):
         """Where the console's log of a guest that failed can be read once its state is gone."""

@@ -62,6 +62,7 @@ def image():
 class Host(machine.Machine):
     """A machine that runs Xen."""
 
+    boot_seconds = 400
     _guests = ()
 
     def _kernel(self, options):
