@@ -340,6 +340,11 @@ enum xvmi_status xvmi_owner_scan_new(struct xvmi_vm *vm, struct xvmi_owner_scan 
     return xl_owner_scan_new(&vm->guest, scan);
 }
 
+enum xvmi_status xvmi_task_clock(struct xvmi_vm *vm, uint64_t *ns)
+{
+    return xl_clock(&vm->guest, ns);
+}
+
 enum xvmi_status xvmi_task_parent(struct xvmi_vm *vm, const struct xvmi_task *task,
                                   struct xvmi_task *parent)
 {

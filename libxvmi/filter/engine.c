@@ -85,7 +85,6 @@ enum xvmi_status xf_filter_new(const struct xvmi_filter_options *options,
     f->subject.ops = ops;
     f->subject.vm = all.vm;
     f->subject.finder = all.finder;
-    f->subject.clock = &f->clock;
     f->subject.query =
         (struct xvmi_owner_query){.size = sizeof(f->subject.query), .max_reads = all.max_reads};
     use_policy(f, all.policy, program);
@@ -136,7 +135,6 @@ void xvmi_filter_set_finder(struct xvmi_filter *f, struct xvmi_finder *finder)
 {
     f->options.finder = f->subject.finder = finder;
     f->subject.blind = !finder;
-    f->clock = (struct xf_guest_clock){0};
     memset(f->tokens, 0, sizeof(f->tokens));
     f->generation++;
     if (f->cache)

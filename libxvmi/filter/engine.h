@@ -27,7 +27,6 @@ struct xvmi_filter {
     struct xvmi_policy *policy;
     const struct xf_program *program; /* of policy, for this guest */
     struct xvmi_cache *cache;
-    struct xf_guest_clock clock;
     struct xf_subject subject;
     struct xf_fragments *fragments;
     struct xf_learn *learn; /* NULL: does not */

@@ -13,7 +13,7 @@ const struct xf_guest_ops xf_guest_ops = {
     .cmdline = xvmi_task_cmdline,
     .cgroup = xvmi_task_cgroup,
     .socket_cgroup = xvmi_socket_cgroup,
-    .tasks = xvmi_task_list,
+    .clock = xvmi_task_clock,
 };
 
 /* What was fetched about a process or the socket. */
@@ -185,32 +185,14 @@ static enum xf_known get_text(struct xf_facts *facts, uint32_t holder, uint32_t 
 
 /* ---- age ---- */
 
-static void set_clock(struct xf_subject *s)
-{
-    struct xvmi_task *tasks = NULL;
-    size_t n = 0;
-    if (s->ops->tasks(s->vm, &tasks, &n))
-        return;
-    *s->clock = (struct xf_guest_clock){0, s->now};
-    for (size_t i = 0; i < n; i++)
-        if (tasks[i].start_ns > s->clock->guest)
-            s->clock->guest = tasks[i].start_ns;
-    free(tasks);
-}
-
+/* A process that started since the clock's last tick is new. */
 static enum xf_known get_age(struct xf_facts *facts, const struct xvmi_task *task, uint64_t *ns)
 {
     struct xf_subject *s = subject_of(facts);
-    if (!s->clock->host)
-        set_clock(s);
-    if (!s->clock->host)
+    uint64_t now;
+    if (s->ops->clock(s->vm, &now))
         return XF_UNREADABLE;
-    uint64_t guest = s->clock->guest + (s->now > s->clock->host ? s->now - s->clock->host : 0);
-    if (task->start_ns > guest) {
-        *s->clock = (struct xf_guest_clock){task->start_ns, s->now};
-        guest = task->start_ns;
-    }
-    *ns = guest - task->start_ns;
+    *ns = now > task->start_ns ? now - task->start_ns : 0;
     return XF_KNOWN;
 }
 

@@ -25,24 +25,15 @@ struct xf_guest_ops {
                                size_t size);
     enum xvmi_status (*socket_cgroup)(struct xvmi_vm *vm, const struct xvmi_socket *socket,
                                       char *buf, size_t size);
-    enum xvmi_status (*tasks)(struct xvmi_vm *vm, struct xvmi_task **tasks, size_t *n);
+    enum xvmi_status (*clock)(struct xvmi_vm *vm, uint64_t *ns);
 };
 extern const struct xf_guest_ops xf_guest_ops;
-
-/*
- * The guest's clock, as far as one can tell from outside: at least as late as the start of its
- * youngest process, and then as fast as the host's. 0: not set.
- */
-struct xf_guest_clock {
-    uint64_t guest, host;
-};
 
 struct xf_subject {
     struct xf_facts facts; /* first: the matcher hands it back */
     const struct xf_guest_ops *ops;
     struct xvmi_vm *vm;
     struct xvmi_finder *finder;
-    struct xf_guest_clock *clock;
     struct xvmi_owner_query query;
     struct xvmi_flow flow;
     uint64_t now;

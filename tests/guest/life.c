@@ -6,6 +6,7 @@
  *     refresh    "ok", or the status in words
  *     pid1       when process 1 started, in ns, or the status in words
  *     open       opens the guest anew; "ok" or the status in words
+ *     clock      the guest's clock in ns, or the status in words
  *     look       kernel release and bytes of memory as of the last opening
  *
  * Ends with stdin.
@@ -80,6 +81,14 @@ static void obey(const char *uri, const char *line)
         tell_nics();
     } else if (!strcmp(line, "pid1\n")) {
         tell_pid1();
+    } else if (!strcmp(line, "clock\n")) {
+        uint64_t ns = 0;
+        enum xvmi_status status = xvmi_vm_refresh(vm);
+        status = status ? status : xvmi_task_clock(vm, &ns);
+        if (status)
+            printf("%s\n", xvmi_status_text(status));
+        else
+            printf("%llu\n", (unsigned long long)ns);
     } else if (!strcmp(line, "refresh\n")) {
         enum xvmi_status status = xvmi_vm_refresh(vm);
         printf("%s\n", status ? xvmi_status_text(status) : "ok");

@@ -16,6 +16,8 @@ static struct {
     struct xvmi_owner owner;
     const char *exe;
     bool same; /* what revalidation says */
+    uint64_t clock;
+    enum xvmi_status clock_status;
     unsigned finds, full_finds, revalidations, exes;
 } guest;
 
@@ -88,17 +90,15 @@ static enum xvmi_status socket_cgroup(struct xvmi_vm *vm, const struct xvmi_sock
     return cgroup(vm, NULL, buf, size);
 }
 
-static enum xvmi_status tasks(struct xvmi_vm *vm, struct xvmi_task **list, size_t *n)
+static enum xvmi_status guest_clock(struct xvmi_vm *vm, uint64_t *ns)
 {
     (void)vm;
-    *list = calloc(1, sizeof(**list));
-    (*list)->start_ns = 50000000000u;
-    *n = 1;
-    return XVMI_OK;
+    *ns = guest.clock;
+    return guest.clock_status;
 }
 
-static const struct xf_guest_ops ops = {refresh, find,   revalidate,    parent, exe,
-                                        cmdline, cgroup, socket_cgroup, tasks};
+static const struct xf_guest_ops ops = {refresh, find,   revalidate,    parent,     exe,
+                                        cmdline, cgroup, socket_cgroup, guest_clock};
 
 static struct xvmi_cache *cache;
 
@@ -471,14 +471,20 @@ Test(engine, spoofed_mac)
     xvmi_filter_free(filter);
 }
 
+/* By the guest's clock, whatever time it is here. */
 Test(engine, age)
 {
     struct xvmi_filter *filter = filter_new("default deny\nallow age < 2s");
-    struct frame data = tcp4(5000, 80, 0x10), other = tcp4(5001, 80, 2);
+    struct frame data = tcp4(5000, 80, 0x10), second = tcp4(5001, 80, 2), third = tcp4(5002, 80, 2);
+    guest.clock = 49 * S + S;
     cr_expect_eq(decide(filter, &data, S).verdict, XVMI_VERDICT_PASS);
-    cr_expect_eq(decide(filter, &other, 3 * S).verdict, XVMI_VERDICT_DROP);
-    guest.owner.owners[0].task.start_ns = 60 * S; /* younger than all we knew */
-    cr_expect_eq(decide(filter, &other, 4 * S).verdict, XVMI_VERDICT_PASS);
+    guest.clock = 49 * S + 2 * S;
+    cr_expect_eq(decide(filter, &second, S + 1).verdict, XVMI_VERDICT_DROP);
+    guest.clock = 49 * S - 1; /* before the tick in which it started */
+    cr_expect_eq(decide(filter, &second, S + 2).verdict, XVMI_VERDICT_PASS);
+    guest.clock_status = XVMI_ERR_UNSUPPORTED;
+    struct xvmi_filter_event e = decide(filter, &third, S + 3);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.uncertain);
     xvmi_filter_free(filter);
 }
 

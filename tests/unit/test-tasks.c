@@ -169,3 +169,37 @@ Test(tasks, what_lives_through_the_walk_is_there_once)
     if (n == 4)
         cr_assert_eq(tasks[3].addr, heir);
 }
+
+static void write_clock(uint32_t seq)
+{
+    uint64_t at = lw_alloc(&lw, 256);
+    lw.sym.sym_tk_core = at;
+    lw.lay.tk_base = (struct xw_field){16, 8, 0, 0};
+    lw.lay.tk_nsec = (struct xw_field){24, 8, 0, 0};
+    lw.lay.tk_shift = (struct xw_field){32, 4, 0, 0};
+    lw.lay.tk_offs_boot = (struct xw_field){40, 8, 0, 0};
+    lw_set(&lw, at, seq);
+    lw_put(&lw, at + 8, tk_base, 5000000000u);
+    lw_put(&lw, at + 8, tk_nsec, 700u << 8);
+    lw_put(&lw, at + 8, tk_shift, 8);
+    lw_put(&lw, at + 8, tk_offs_boot, 3000000000u);
+}
+
+Test(tasks, the_guest_s_clock)
+{
+    uint64_t ns = 0;
+    write_clock(2);
+    lw_guest_open(&g, &lw, true);
+    cr_assert_eq(xl_clock(&g.guest, &ns), XVMI_OK, "%s", g.err.text);
+    cr_assert_eq(ns, 8000000700u);
+}
+
+Test(tasks, a_clock_that_is_being_set_is_not_believed)
+{
+    uint64_t ns = 0;
+    write_clock(3);
+    lw_guest_open(&g, &lw, true);
+    cr_assert_eq(xl_clock(&g.guest, &ns), XVMI_ERR_CHANGED);
+    g.guest.sym.sym_tk_core = 0;
+    cr_assert_eq(xl_clock(&g.guest, &ns), XVMI_ERR_UNSUPPORTED);
+}

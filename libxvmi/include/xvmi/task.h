@@ -53,6 +53,10 @@ struct xvmi_task {
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_task_list(struct xvmi_vm *vm,
                                                          struct xvmi_task **tasks, size_t *n);
 
+/* What the guest's clock says that start_ns is of (CLOCK_BOOTTIME), as of its last tick: the age of
+ * a process is the difference. XVMI_ERR_UNSUPPORTED when the profile does not have it. */
+XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_task_clock(struct xvmi_vm *vm, uint64_t *ns);
+
 /*
  * More about one process, each as a NUL-terminated string in buf[size]:
  *   XVMI_ERR_NOT_FOUND    there is none (kernel threads have no exe)

@@ -24,6 +24,8 @@ bool xl_task_links_hold(struct xl_guest *g, uint64_t addr, const struct xl_task_
 
 XVMI_CHECKED enum xvmi_status xl_task_parent(struct xl_guest *g, const struct xvmi_task *task,
                                              struct xvmi_task *parent);
+/* The guest's CLOCK_BOOTTIME as of its last tick. */
+XVMI_CHECKED enum xvmi_status xl_clock(struct xl_guest *g, uint64_t *ns);
 XVMI_CHECKED enum xvmi_status xl_task_exe(struct xl_guest *g, const struct xvmi_task *task,
                                           char *buf, size_t size);
 XVMI_CHECKED enum xvmi_status xl_task_cmdline(struct xl_guest *g, const struct xvmi_task *task,
