@@ -114,7 +114,7 @@ bool xl_try_current(struct xl_search *s)
         return false;
     if (g->sym.sym_nr_cpu_ids && xo_read_u32(g->space, g->sym.sym_nr_cpu_ids, &cpus))
         return false;
-    for (uint32_t cpu = 0; cpu < cpus && cpu < MAX_CPUS; cpu++) {
+    for (uint32_t cpu = 0; cpu < cpus && cpu < MAX_CPUS && !s->list->n; cpu++) {
         struct xw_task t;
         if (xo_read_u64(g->space, g->sym.sym_per_cpu_offset + cpu * (uint64_t)8, &base) ||
             xo_read_u64(g->space, base + offset, &task) || !xw_is_pointer(task) ||
@@ -122,7 +122,7 @@ bool xl_try_current(struct xl_search *s)
             xw_task_ids(g->space, &g->lay, leader, &t, &fault))
             continue;
         struct xl_holder holder = {leader, t.start_ns, leader, (int32_t)t.tgid, -1};
-        if (!s->list->n && xl_search_process(s, &holder, false))
+        if (xl_search_process(s, &holder, false))
             s->list->via = XVMI_VIA_CURRENT;
     }
     return xl_search_complete(s);

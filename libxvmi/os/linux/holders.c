@@ -14,8 +14,8 @@
  *   tasks     all descriptors of all processes, which also fills the tables
  *
  * Finding one holder is not finding all: the file's reference count says when there may be more
- * (fork, SCM_RIGHTS). It also counts threads that are inside a system call on the file, so the
- * holders that a search found are remembered together with the count at which it found no others.
+ * (fork, SCM_RIGHTS). It also counts those who poll the file and threads that are inside a system
+ * call on it, so holders are remembered together with what they left unexplained of the count.
  */
 #include "os/linux/holders.h"
 
