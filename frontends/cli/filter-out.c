@@ -132,9 +132,11 @@ static size_t collect(struct filter_session *s, struct counter *c)
     const struct counter rest[] = {
         {"rejected", "answers to rejected frames", tc.rejected},
         {"lost", "the kernel did not take back", tc.lost},
+        {"changed", "flows that others took over", tc.changed},
         {"decisions", "decisions", f.frames},
         {"lookups", "senders looked up", f.lookups},
         {"revalidated", "senders looked at again", f.revalidated},
+        {"proven", "flows asked for the same sender", f.proven},
         {"unknown", "senders not found", f.unknown},
         {"unreadable", "guest not readable", f.unreadable},
         {"malformed", "malformed frames", f.malformed},

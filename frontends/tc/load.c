@@ -96,6 +96,7 @@ enum xvmi_status xtc_load(struct xtc *tc, const struct xtc_config *config, struc
     tc->took_over = take_over(tc, &policy, &epoch);
     tc->bpf->bss->shared.epoch =
         epoch + (tc->took_over && policy != xtc_policy_id(tc, tc->options.policy));
+    tc->bpf->bss->shared.since = xtc_now();
     tc->bpf->bss->shared.policy = xtc_policy_id(tc, tc->options.policy);
     int status = xtc_bpf__load(tc->bpf);
     return status ? why_not_loaded(status, err) : XVMI_OK;

@@ -29,6 +29,28 @@ struct xtc_way {
     uint32_t snap[XTC_LANES];
 };
 
+/* A known flow that nothing opens, see watch.c. */
+struct xtc_watch {
+    struct xvmi_flow flow;
+    uint64_t token; /* its sender */
+    uint64_t until; /* then it is forgotten, unless it was decided about anew */
+};
+
+#define XTC_WATCH_WAYS 4u
+struct xtc_watch_set {
+    uint32_t n;
+    struct xtc_watch watches[XTC_WATCH_WAYS];
+};
+
+struct xtc_rounds {
+    int timer;             /* for the next round */
+    bool running;          /* there was a watch when the last one ended, or since */
+    uint32_t next;         /* the set at which the round is; 0: between two */
+    uint32_t n;            /* watches */
+    uint64_t began, spent; /* in the round, ns */
+    struct xtc_watch_set sets[XTC_LANES];
+};
+
 struct xtc {
     struct xtc_options options;
     int ifindex;
@@ -40,6 +62,7 @@ struct xtc {
     int links; /* hears of devices that come and go */
     bool took_over, ticking;
     struct xtc_way ways[2]; /* by enum xvmi_flow_direction */
+    struct xtc_rounds rounds;
     struct xtc_stats stats;
     uint8_t buffer[XTC_VNET_HEADER + 65536 + 64]; /* a header and a frame */
 };
@@ -58,6 +81,13 @@ bool xtc_drain(struct xtc *tc, enum xvmi_flow_direction direction);
 void xtc_settle(struct xtc *tc, enum xvmi_flow_direction direction, uint64_t now);
 /* From time to time while frames are in flight: forget those that were lost on the way. */
 void xtc_tick(struct xtc *tc, enum xvmi_flow_direction direction);
+
+/* Look after a flow that the kernel knows from now on; `due`: when it tells of it again. */
+void xtc_watch(struct xtc *tc, const struct xvmi_flow *flow, uint64_t token, uint64_t due);
+void xtc_unwatch(struct xtc *tc, const struct xvmi_flow *flow);
+void xtc_watch_none(struct xtc *tc);
+/* A part of a round, when it is time. */
+void xtc_watch_work(struct xtc *tc);
 
 uint64_t xtc_now(void);
 

@@ -10,7 +10,8 @@
 struct xtc_entry {
     uint8_t verdict; /* pass or drop, see enum xvmi_verdict */
     uint8_t asked;   /* it is due, and the agent was told */
-    uint16_t pad;
+    uint8_t watched; /* nothing opens the flow: the agent keeps proving who sends */
+    uint8_t pad;
     uint32_t epoch;   /* of the policy; another one than xtc_shared.epoch: void */
     uint64_t decided; /* when */
     uint64_t due;     /* when the agent wants to be told of the next packet */
@@ -50,7 +51,10 @@ struct xtc_shared {
     uint8_t mac[6];
     uint8_t own_mac; /* frames from another address than `mac` are the agent's business */
     uint8_t pad0;
-    uint32_t pad[11];
+    uint32_t pad1;
+    uint64_t since;  /* when this agent began: it watches what was decided since */
+    uint64_t proven; /* when a round over all that is watched began, the last that ended */
+    uint32_t pad[6];
     struct xtc_path path[2]; /* by enum xvmi_flow_direction */
 };
 
@@ -100,6 +104,8 @@ XVMI_STATIC_ASSERT(sizeof(struct xtc_told) == 16 + XTC_TOLD_BYTES, "shared with 
 
 /* How long a decision that is due goes on while the agent looks again. */
 #define XTC_GRACE_NS 1000000000u
+/* How long ago a flow that is watched may have been proven. */
+#define XTC_PROVEN_NS 100000000u
 /* With `drop` and `pass`, a packet that opens a flow is decided by what was decided about
  * another one that opened it, this long: a retransmission has to get through. */
 #define XTC_OPEN_NS 3500000000u

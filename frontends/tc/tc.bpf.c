@@ -168,6 +168,17 @@ static __noinline int miss(struct __sk_buff *skb, uint32_t dir, struct xtc_lane 
     return config.miss == XTC_FATE_PASS ? NEXT : DROP;
 }
 
+/* The agent is behind: others may send by now. Where frames cannot wait, they go on. */
+XTC_INLINE int is_unproven(const struct xtc_entry *entry, uint64_t now)
+{
+    uint64_t proven = *(volatile uint64_t *)&shared.proven;
+    if (!entry->watched || config.miss != XTC_FATE_HOLD)
+        return 0;
+    if (proven < entry->decided || entry->decided < shared.since)
+        proven = entry->decided;
+    return now > proven + XTC_PROVEN_NS;
+}
+
 /* May this decision be used for this packet? */
 static __noinline int holds(struct __sk_buff *skb, uint32_t dir, struct xtc_entry *entry, int opens,
                             struct xtc_counts *counts)
@@ -181,8 +192,12 @@ static __noinline int holds(struct __sk_buff *skb, uint32_t dir, struct xtc_entr
         due = 1;
     else if (entry->packets)
         __sync_fetch_and_add(&entry->packets, -1);
-    if (!due || !slow_device(dir))
+    if (!slow_device(dir))
         return 1; /* without an agent, what was decided goes on */
+    if (is_unproven(entry, now))
+        return 0;
+    if (!due)
+        return 1;
     if (!entry->asked) {
         entry->asked = 1;
         if (now < entry->due) /* by the count of packets */

@@ -177,11 +177,14 @@ static enum xvmi_status set_up(struct xtc *tc, struct xvmi_error *err)
     tc->ring = ring_buffer__new(bpf_map__fd(tc->bpf->maps.xvmi_told), xtc_be_told, tc, NULL);
     tc->epoll = epoll_create1(EPOLL_CLOEXEC);
     tc->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (!tc->ring || tc->epoll < 0 || tc->timer < 0)
+    tc->rounds.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (!tc->ring || tc->epoll < 0 || tc->timer < 0 || tc->rounds.timer < 0)
         return xvmi_error_set(err, XVMI_ERR_IO, "event loop: %s", strerror(errno));
     status = add_to_epoll(tc, ring_buffer__epoll_fd(tc->ring), err);
     if (!status)
         status = add_to_epoll(tc, tc->timer, err);
+    if (!status)
+        status = add_to_epoll(tc, tc->rounds.timer, err);
     if (!status)
         status = open_links(tc, err);
     if (!status && xvmi_filter_needs(tc->options.filter) & XVMI_NEED_INCOMING)
@@ -207,7 +210,7 @@ enum xvmi_status xtc_open(const struct xtc_options *options, struct xtc **out,
     if (!tc)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
     libbpf_set_print(no_message); /* what matters comes as an error */
-    tc->epoll = tc->timer = tc->raw = tc->links = -1;
+    tc->epoll = tc->timer = tc->rounds.timer = tc->raw = tc->links = -1;
     for (int i = 0; i < 2; i++) {
         tc->ways[i].fd = -1;
         tc->ways[i].hook = tc->ways[i].back = tc->ways[i].guard = XTC_NO_HOOK;
@@ -236,6 +239,8 @@ void xtc_close(struct xtc *tc)
         close(tc->epoll);
     if (tc->timer >= 0)
         close(tc->timer);
+    if (tc->rounds.timer >= 0)
+        close(tc->rounds.timer);
     if (tc->raw >= 0)
         close(tc->raw);
     if (tc->links >= 0)
@@ -265,6 +270,7 @@ enum xvmi_status xtc_renew(struct xtc *tc, struct xvmi_filter *filter, uint64_t 
     enum xvmi_status status = XVMI_OK;
     tc->options.filter = filter;
     set_mac(tc);
+    xtc_watch_none(tc);
     tc->shared->policy = xtc_policy_id(tc, policy);
     __atomic_store_n(&tc->shared->epoch, tc->shared->epoch + 1, __ATOMIC_RELEASE);
     if (in && tc->ways[XVMI_FLOW_IN].fd < 0)
@@ -321,6 +327,7 @@ enum xvmi_status xtc_work(struct xtc *tc, struct xvmi_error *err)
         if (ticks && all && !tc->ways[i].n_acks)
             xtc_tick(tc, (enum xvmi_flow_direction)i);
     }
+    xtc_watch_work(tc);
     int told = ring_buffer__consume(tc->ring);
     set_timer(tc);
     if (told < 0)

@@ -26,6 +26,12 @@
  * Revalidation. A decision that is due goes on for at most a second while the agent looks again;
  * after that, frames are what nothing is known of. So an established flow never waits.
  *
+ * Flows that nothing opens (UDP, ICMP, ...) can be another process's from one packet to the next.
+ * Of those that pass, the agent asks all 5 ms whether the sender is the same, less often where
+ * that would take more than a tenth of its time, and forgets those whose sender is not. With
+ * XTC_HOLD the kernel sees to it: what was not proven for 100 ms (and a tick of its clock) is what
+ * nothing is known of.
+ *
  * One thread uses a device, the one that uses the filter.
  */
 
@@ -124,6 +130,7 @@ struct xtc_stats {
     uint64_t denied[2];   /* held, and dropped by the agent */
     uint64_t rejected;    /* answers sent: RST, ICMP errors */
     uint64_t lost;        /* held, and the kernel would not take them back */
+    uint64_t changed;     /* known flows without connection whose sender is another one now */
 };
 void xtc_stats(struct xtc *tc, struct xtc_stats *stats);
 

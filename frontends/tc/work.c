@@ -45,6 +45,11 @@ static void remember(struct xtc *tc, const struct xvmi_filter_event *event)
         entry.packets = d->every < XVMI_PACKETS_MAX ? (uint32_t)d->every : XVMI_PACKETS_MAX;
     if (event->action == XVMI_VERDICT_REJECT && entry.due > event->time + REJECT_NS)
         entry.due = event->time + REJECT_NS;
+    entry.watched = event->prove && entry.verdict == XVMI_VERDICT_PASS;
+    if (entry.watched)
+        xtc_watch(tc, &event->flow, d->token, entry.due);
+    else
+        xtc_unwatch(tc, &event->flow);
     /* Without room for it, the flow's next frame comes to the agent again. */
     (void)bpf_map_update_elem(tc->flows, &event->flow, &entry, BPF_ANY);
 }

@@ -61,7 +61,7 @@ static void fill_decision(struct xvmi_filter *f, struct xvmi_filter_event *event
         .verdict = (uint8_t)event->verdict,
         .revalidate = s->found ? XVMI_REVALIDATE_TIME : XVMI_REVALIDATE_NEVER,
         .rule = event->rule,
-        .token = 1,
+        .token = s->found ? xf_sender(s->status, &s->owner) : 1,
         .validated = event->time,
     };
     if (s->found)
@@ -71,7 +71,6 @@ static void fill_decision(struct xvmi_filter *f, struct xvmi_filter_event *event
     if (!found || s->owner.kind == XVMI_OWNER_NONE)
         return;
     d->uid = s->owner.socket.uid;
-    d->token = xvmi_owner_token_number(&s->owner.token);
     if (s->owner.n_owners)
         d->pid = (uint32_t)s->owner.owners[0].task.pid;
     keep_token(f, d->token,
@@ -140,6 +139,16 @@ static void set_action(const struct xvmi_filter *f, struct xvmi_filter_event *ev
     bool dry = f->options.dry_run || f->options.learn;
     event->action = dry ? XVMI_VERDICT_PASS : event->verdict;
     event->decision.verdict = (uint8_t)event->action;
+    event->prove = event->cacheable && xf_opens_not(&event->flow) &&
+                   event->decision.revalidate != XVMI_REVALIDATE_NEVER;
+}
+
+/* Does the sender of this flow, which no packet opens, go on? False also when it is forgotten. */
+static bool is_proven(struct xvmi_filter *f, const struct xvmi_flow *flow)
+{
+    struct xvmi_decision known;
+    return !xvmi_cache_get(f->cache, flow, &known) &&
+           (known.revalidate == XVMI_REVALIDATE_NEVER || xf_prove_frame(f, flow, known.token));
 }
 
 /* True when what the cache knows about the flow still holds; `d` is what it knows. */
@@ -150,9 +159,11 @@ static bool revalidate(struct xvmi_filter *f, const struct xvmi_flow *flow, uint
     if (!kept || kept->uses >= XF_TOKEN_USES || f->subject.blind)
         return false;
     kept->uses++;
-    if (f->subject.ops->refresh(f->options.vm) ||
-        f->subject.ops->revalidate(f->options.finder, &kept->token) ||
-        xvmi_cache_revalidate(f->cache, flow, d->token, now, stamp))
+    if (xf_opens_not(flow) ? !xf_prove_frame(f, flow, d->token)
+                           : f->subject.ops->refresh(f->options.vm) ||
+                                 f->subject.ops->revalidate(f->options.finder, &kept->token))
+        return false;
+    if (xvmi_cache_revalidate(f->cache, flow, d->token, now, stamp))
         return false;
     d->validated = now;
     f->stats.revalidated++;
@@ -229,6 +240,10 @@ static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, s
         f->cache && !mac && !(frame->packet.has_type && f->program->needs & XVMI_NEED_ICMP_TYPE);
     if (use)
         xvmi_cache_lookup(f->cache, &packet, 1, event->time, &answer, NULL);
+    if (answer.outcome == XVMI_HIT && xf_opens_not(&packet.flow) && !is_proven(f, &packet.flow)) {
+        answer.outcome = XVMI_MISS;
+        answer.stamp = xvmi_cache_stamp(f->cache, &packet.flow);
+    }
     if (answer.outcome == XVMI_HIT) {
         from_cache(f, answer.verdict, answer.rule, event);
         event->cacheable = !xvmi_cache_get(f->cache, &packet.flow, &event->decision);

@@ -20,6 +20,9 @@ struct xf_token_kept {
     struct xvmi_owner_token token;
 };
 
+/* Flows whose senders are looked at together. */
+#define XF_BATCH 32u
+
 struct xvmi_filter {
     struct xvmi_filter_options options;
     char *name;
@@ -33,6 +36,7 @@ struct xvmi_filter {
     struct xvmi_filter_stats stats;
     uint32_t generation; /* of the policy, for fragments */
     struct xf_token_kept tokens[XF_TOKENS];
+    struct xvmi_owner senders[XF_BATCH]; /* see xvmi_filter_prove() */
 };
 
 uint64_t xf_monotonic(void *context);
@@ -40,5 +44,13 @@ uint64_t xf_monotonic(void *context);
 enum xvmi_status xf_filter_new(const struct xvmi_filter_options *options,
                                const struct xf_guest_ops *ops, struct xvmi_filter **filter,
                                struct xvmi_error *err);
+
+/* prove.c: does no packet open such flows? Then what was decided is used only while the sender is
+ * proven to be the same. */
+bool xf_opens_not(const struct xvmi_flow *flow);
+/* All who stand behind a flow, in one number, for struct xvmi_decision. `status`: of the look-up. */
+uint64_t xf_sender(enum xvmi_status status, const struct xvmi_owner *owner);
+/* xvmi_filter_prove() for the frame that is being decided about. */
+bool xf_prove_frame(struct xvmi_filter *f, const struct xvmi_flow *flow, uint64_t token);
 
 #endif

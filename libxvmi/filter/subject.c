@@ -7,6 +7,7 @@
 const struct xf_guest_ops xf_guest_ops = {
     .refresh = xvmi_vm_refresh,
     .find = xvmi_owner_find,
+    .find_batch = xvmi_owner_find_batch,
     .revalidate = xvmi_owner_revalidate,
     .parent = xvmi_task_parent,
     .exe = xvmi_task_exe,

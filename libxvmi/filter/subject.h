@@ -13,6 +13,9 @@ struct xf_guest_ops {
     enum xvmi_status (*refresh)(struct xvmi_vm *vm);
     enum xvmi_status (*find)(struct xvmi_finder *finder, const struct xvmi_flow *flow,
                              const struct xvmi_owner_query *query, struct xvmi_owner *answer);
+    enum xvmi_status (*find_batch)(struct xvmi_finder *finder, const struct xvmi_flow *flows,
+                                   size_t n, const struct xvmi_owner_query *query,
+                                   struct xvmi_owner *answers, enum xvmi_status *status);
     enum xvmi_status (*revalidate)(struct xvmi_finder *finder,
                                    const struct xvmi_owner_token *token);
     enum xvmi_status (*parent)(struct xvmi_vm *vm, const struct xvmi_task *task,

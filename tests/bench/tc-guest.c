@@ -16,7 +16,7 @@ static struct {
     struct xvmi_vm *vm;
     struct xvmi_finder *finder;
     struct xvmi_flow *flows; /* connections that are in the image */
-    size_t n, next;
+    size_t n;
     struct xvmi_policy *policy;
     struct xf_guest_ops ops;
     struct xvmi_cache *cache;
@@ -35,12 +35,26 @@ static void check(enum xvmi_status status, const char *text)
     exit(1);
 }
 
-/* Another of the image's connections each time. */
+/* One of the image's connections, another for the next port. */
+static const struct xvmi_flow *connection(const struct xvmi_flow *flow)
+{
+    return &g.flows[(flow->lport + flow->rport) % g.n];
+}
+
 static enum xvmi_status find(struct xvmi_finder *finder, const struct xvmi_flow *flow,
                              const struct xvmi_owner_query *query, struct xvmi_owner *answer)
 {
-    (void)flow;
-    return xf_guest_ops.find(finder, &g.flows[g.next++ % g.n], query, answer);
+    return xf_guest_ops.find(finder, connection(flow), query, answer);
+}
+
+static enum xvmi_status find_batch(struct xvmi_finder *finder, const struct xvmi_flow *flows,
+                                   size_t n, const struct xvmi_owner_query *query,
+                                   struct xvmi_owner *answers, enum xvmi_status *status)
+{
+    struct xvmi_flow inside[XF_BATCH];
+    for (size_t i = 0; i < n; i++)
+        inside[i] = *connection(&flows[i]);
+    return xf_guest_ops.find_batch(finder, inside, n, query, answers, status);
 }
 
 void tc_guest_open(const char *image)
@@ -71,6 +85,7 @@ void tc_guest_open(const char *image)
     check(xvmi_policy_parse(POLICY, strlen(POLICY), "policy", NULL, &g.policy, &err), err.text);
     g.ops = xf_guest_ops;
     g.ops.find = find;
+    g.ops.find_batch = find_batch;
 }
 
 void tc_guest_close(void)
@@ -121,6 +136,8 @@ void tc_guest_filter(const char *dev, bool by_hand)
 void tc_guest_work(void)
 {
     struct xvmi_error err = XVMI_ERROR_INIT;
+    if (!g.by_hand)
+        return;
     check(xtc_work(g.tc, &err), err.text);
 }
 
@@ -130,6 +147,7 @@ void tc_guest_unfilter(void)
     g.stop = true;
     if (!g.by_hand)
         pthread_join(g.agent, NULL);
+    g.by_hand = false;
     xtc_stats(g.tc, &s);
     if (s.overflow[0] + s.lost)
         printf("%llu frames did not wait, %llu were lost\n", (unsigned long long)s.overflow[0],

@@ -67,6 +67,15 @@ static enum xvmi_status find(struct xvmi_finder *finder, const struct xvmi_flow 
     return status();
 }
 
+static enum xvmi_status find_batch(struct xvmi_finder *finder, const struct xvmi_flow *flows,
+                                   size_t n, const struct xvmi_owner_query *query,
+                                   struct xvmi_owner *answers, enum xvmi_status *status)
+{
+    for (size_t i = 0; i < n; i++)
+        status[i] = find(finder, &flows[i], query, &answers[i]);
+    return XVMI_OK;
+}
+
 static enum xvmi_status revalidate(struct xvmi_finder *finder, const struct xvmi_owner_token *token)
 {
     (void)finder;
@@ -118,8 +127,8 @@ static enum xvmi_status clock_of(struct xvmi_vm *vm, uint64_t *ns)
     return XVMI_OK;
 }
 
-static const struct xf_guest_ops ops = {refresh, find, revalidate,    parent,  text,
-                                        cmdline, text, socket_cgroup, clock_of};
+static const struct xf_guest_ops ops = {refresh, find,    find_batch, revalidate,    parent,
+                                        text,    cmdline, text,       socket_cgroup, clock_of};
 
 static const char policy_text[] =
     "vm \"*\" { default deny; default in reject\n"

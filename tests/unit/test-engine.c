@@ -40,6 +40,15 @@ static enum xvmi_status find(struct xvmi_finder *finder, const struct xvmi_flow 
     return guest.find_status;
 }
 
+static enum xvmi_status find_batch(struct xvmi_finder *finder, const struct xvmi_flow *flows,
+                                   size_t n, const struct xvmi_owner_query *query,
+                                   struct xvmi_owner *answers, enum xvmi_status *status)
+{
+    for (size_t i = 0; i < n; i++)
+        status[i] = find(finder, &flows[i], query, &answers[i]);
+    return XVMI_OK;
+}
+
 static enum xvmi_status revalidate(struct xvmi_finder *finder, const struct xvmi_owner_token *token)
 {
     (void)finder;
@@ -97,8 +106,8 @@ static enum xvmi_status guest_clock(struct xvmi_vm *vm, uint64_t *ns)
     return guest.clock_status;
 }
 
-static const struct xf_guest_ops ops = {refresh, find,   revalidate,    parent,     exe,
-                                        cmdline, cgroup, socket_cgroup, guest_clock};
+static const struct xf_guest_ops ops = {refresh, find,    find_batch, revalidate,    parent,
+                                        exe,     cmdline, cgroup,     socket_cgroup, guest_clock};
 
 static struct xvmi_cache *cache;
 
@@ -239,6 +248,37 @@ Test(engine, closing_connections_keep_their_verdict)
     guest.owner.socket.state = XVMI_STATE_TIME_WAIT;
     e = decide(filter, &syn, 7 * S);
     cr_expect_eq(e.verdict, XVMI_VERDICT_DROP);
+    xvmi_filter_free(filter);
+}
+
+/* Nothing opens a UDP flow: each frame asks whether the sender is the same. */
+Test(engine, unopened_flows_are_proven)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow exe \"/usr/bin/curl\"");
+    struct frame data = udp4(4000, 53, 18), syn = tcp4(5000, 80, 2);
+    bool same = false;
+    struct xvmi_filter_event e = decide(filter, &data, S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_RULE && e.prove);
+    xvmi_filter_prove(filter, &e.flow, &e.decision.token, 1, &same);
+    cr_expect(same);
+    e = decide(filter, &data, S + 1);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_CACHED && e.prove);
+    cr_expect(guest.finds == 3 && guest.exes == 1);
+    guest.owner.n_owners = 2; /* somebody else got hold of the socket as well */
+    guest.owner.owners[1].task = (struct xvmi_task){.pid = 43, .addr = 77, .start_ns = 5};
+    xvmi_filter_prove(filter, &e.flow, &e.decision.token, 1, &same);
+    cr_expect(!same);
+    e = decide(filter, &data, S + 2);
+    cr_expect(e.reason == XVMI_REASON_RULE && e.owner && e.owner->n_owners == 2);
+    guest.owner.token.sock++; /* another socket on the port */
+    guest.exe = "/usr/bin/nmap";
+    e = decide(filter, &data, S + 3);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.reason == XVMI_REASON_DEFAULT);
+    guest.find_status = XVMI_ERR_CHANGED; /* it cannot be said */
+    xvmi_filter_prove(filter, &e.flow, &e.decision.token, 1, &same);
+    cr_expect(!same);
+    guest.find_status = XVMI_OK;
+    cr_expect_not(decide(filter, &syn, S).prove);
     xvmi_filter_free(filter);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Frames through a filtered tap: a VMM's end, a bridge, and the wire behind it. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,9 +41,19 @@ static enum xvmi_status find(struct xvmi_finder *finder, const struct xvmi_flow 
     (void)flow;
     (void)query;
     guest.finds++;
-    *answer = (struct xvmi_owner){
-        .kind = XVMI_OWNER_PROCESS, .n_owners = 1, .token = {1, 2, 3, 4, 5, 6, guest.finds, 0, 0}};
+    *answer = (struct xvmi_owner){.kind = XVMI_OWNER_PROCESS,
+                                  .n_owners = 1,
+                                  .token = {1, 2, 3, 4, 5, 6, (uintptr_t)guest.exe, 0, 0}};
     answer->owners[0].task = (struct xvmi_task){.pid = 42, .comm = "curl"};
+    return XVMI_OK;
+}
+
+static enum xvmi_status find_batch(struct xvmi_finder *finder, const struct xvmi_flow *flows,
+                                   size_t n, const struct xvmi_owner_query *query,
+                                   struct xvmi_owner *answers, enum xvmi_status *status)
+{
+    for (size_t i = 0; i < n; i++)
+        status[i] = find(finder, &flows[i], query, &answers[i]);
     return XVMI_OK;
 }
 
@@ -62,8 +73,11 @@ static enum xvmi_status exe(struct xvmi_vm *vm, const struct xvmi_task *task, ch
     return XVMI_OK;
 }
 
-static const struct xf_guest_ops ops = {
-    .refresh = refresh, .find = find, .revalidate = revalidate, .exe = exe};
+static const struct xf_guest_ops ops = {.refresh = refresh,
+                                        .find = find,
+                                        .find_batch = find_batch,
+                                        .revalidate = revalidate,
+                                        .exe = exe};
 
 static struct netbox box;
 static struct xvmi_error err = XVMI_ERROR_INIT;
@@ -141,6 +155,14 @@ TestSuite(tc, .init = set_up, .fini = tear_down);
 static void send_udp(unsigned sport, unsigned dport, unsigned number)
 {
     struct frame f = udp4(sport, dport, 18);
+    memcpy(f.data + f.len - 4, &number, 4);
+    netbox_put(box.guest, &f);
+}
+
+/* The same over a connection. */
+static void send_ack(unsigned sport, unsigned dport, unsigned number)
+{
+    struct frame f = tcp4(sport, dport, 0x10);
     memcpy(f.data + f.len - 4, &number, 4);
     netbox_put(box.guest, &f);
 }
@@ -498,21 +520,62 @@ Test(tc, looked_at_again)
 {
     make_filter("default deny\n allow exe \"/usr/bin/curl\"", 1);
     open_tc();
-    send_udp(4000, 53, 0);
+    send_ack(4000, 53, 0);
     work();
     expect(0);
     unsigned finds = guest.finds, i = 1;
     while (!stats().told[0]) { /* the kernel's clock is a coarse one */
-        send_udp(4000, 53, i);
+        send_ack(4000, 53, i);
         expect(i++);
     }
     guest.exe = "/usr/bin/nmap";
     work();
     cr_expect_gt(guest.finds, finds);
     cr_expect_eq(stats().held[0], 1);
-    send_udp(4000, 53, i);
+    send_ack(4000, 53, i);
     cr_expect_eq(stats().dropped[0], 1);
     cr_assert_not(netbox_has(box.wire));
+}
+
+/* Nothing opens a UDP flow: who took over its port is found out without a packet. */
+Test(tc, taken_over)
+{
+    make_filter("default deny\n allow exe \"/usr/bin/curl\"", 0);
+    open_tc();
+    send_udp(4000, 53, 0);
+    work();
+    expect(0);
+    guest.exe = "/usr/bin/nmap";
+    for (int i = 0; i < 1000 && !stats().changed; i++) {
+        struct pollfd round = {.fd = xtc_fd(tc), .events = POLLIN};
+        cr_assert_eq(poll(&round, 1, 10000), 1);
+        work();
+    }
+    cr_expect_eq(stats().changed, 1);
+    send_udp(4000, 53, 1);
+    cr_expect_eq(stats().held[0], 2);
+    work();
+    cr_expect_eq(stats().denied[0], 1);
+    cr_assert_not(netbox_has(box.wire));
+}
+
+/* An agent that is behind cannot say that the port is still the same process's. */
+Test(tc, unproven)
+{
+    unsigned i = 1;
+    make_filter("default deny\n allow exe \"/usr/bin/curl\"", 0);
+    open_tc();
+    send_udp(4000, 53, 0);
+    work();
+    expect(0);
+    while (stats().held[0] == 1) {
+        send_udp(4000, 53, i);
+        expect(i++);
+    }
+    cr_expect_eq(stats().sent[0], 2);
+    cr_expect_eq(stats().changed, 0);
+    send_udp(4000, 53, i);
+    expect(i);
 }
 
 Test(tc, overflow)

@@ -116,6 +116,8 @@ struct xvmi_filter_event {
     bool uncertain;          /* with more known of the owner, another rule might have decided */
     bool cacheable;          /* holds for all frames of the flow: `decision` may be handed to
                                 a cache of the caller's own, in the kernel say */
+    bool prove;              /* and only while xvmi_filter_prove() says so: no packet opens such
+                                flows (UDP, ICMP, ...), so none tells of another sender */
     const char *malformed;   /* why; a constant; NULL unless malformed */
     enum xvmi_status lookup; /* how the look-up of the owner went; XVMI_OK also without one.
                                 XVMI_ERR_CHANGED or _GONE may mean that the guest was reset
@@ -133,6 +135,15 @@ struct xvmi_filter_event {
 XVMI_PUBLIC void xvmi_filter_decide(struct xvmi_filter *filter, const void *frame, size_t len,
                                     enum xvmi_flow_direction direction, uint8_t nic, uint64_t now,
                                     struct xvmi_filter_event *event);
+
+/*
+ * Does what was decided about these flows (`event.prove`) still hold: is the sender the one with
+ * the token in `event.decision`? For caches of the caller's own; the filter itself asks for each
+ * frame of such flows that it decides about. One look at the guest for all of them, about a
+ * microsecond each where its memory is mapped. same[i] false: no, or it cannot be said; forget it.
+ */
+XVMI_PUBLIC void xvmi_filter_prove(struct xvmi_filter *filter, const struct xvmi_flow *flows,
+                                   const uint64_t *tokens, size_t n, bool *same);
 
 /*
  * The event as one line of JSON without newline; free it. Before the next xvmi_filter_decide().
@@ -168,6 +179,7 @@ struct xvmi_filter_stats {
     uint64_t arp, nd, other, malformed, fragments, fragments_lost;
     uint64_t reloads;
     uint64_t spoofed;
+    uint64_t proven; /* flows that it was asked of whether the sender is the same */
 };
 XVMI_PUBLIC void xvmi_filter_stats(const struct xvmi_filter *filter,
                                    struct xvmi_filter_stats *stats);
