@@ -101,6 +101,7 @@ static void bench_cost(void)
     for (unsigned round = 0; round <= bench_rounds(); round++) {
         double v[3] = {1e9, 1e9, 1e9};
         for (int i = 0; i < 15; i++) { /* what else the machine does only adds */
+            tc_guest_work(); /* UDP flows are known while the agent has an eye on them */
             double ns = run_once(progs[i % 3], &f);
             v[i % 3] = ns < v[i % 3] ? ns : v[i % 3];
         }

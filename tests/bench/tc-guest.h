@@ -12,7 +12,7 @@ void tc_guest_open(const char *image);
 void tc_guest_close(void);
 /* Filter a device; the agent is a thread, or the caller by tc_guest_work(). */
 void tc_guest_filter(const char *dev, bool by_hand);
-void tc_guest_work(void);
+void tc_guest_work(void); /* nothing, where there is none or it is a thread */
 void tc_guest_unfilter(void);
 
 #endif
