@@ -19,6 +19,7 @@ enum {
     OPT_POLICY,
     OPT_NAME,
     OPT_MISS,
+    OPT_QUEUE,
     OPT_ON_EXIT,
     OPT_DRY_RUN,
     OPT_LEARN,
@@ -32,6 +33,8 @@ static const struct argp_option options[] = {
      "By which the policy knows the guest; default: the last part of URI without its extension", 1},
     {"miss", OPT_MISS, "FATE", 0,
      "What happens to a packet until it is known who sent it: hold (default), drop or pass", 2},
+    {"queue", OPT_QUEUE, "N", 0,
+     "Packets that may wait in each direction, 4 to 4096; more are dropped (default: 512)", 2},
     {"on-exit", OPT_ON_EXIT, "STATE", 0,
      "What the device is without this program: open (default) or closed", 2},
     {"dry-run", OPT_DRY_RUN, NULL, 0, "Decide as ever, but let everything pass", 3},
@@ -40,6 +43,16 @@ static const struct argp_option options[] = {
     {"events", OPT_EVENTS, "FILE", 0, "Write decisions to FILE (-: standard output), as JSON", 3},
     {0},
 };
+
+static uint32_t parse_queue(const struct argp_state *state, const char *arg)
+{
+    char *end;
+    unsigned long n = strtoul(arg, &end, 10);
+    if (*end || *arg < '0' || *arg > '9' || n < XTC_QUEUE_MIN || n > XTC_QUEUE_MAX)
+        fail_usage(state->name, "--queue takes a number from %u to %u, not '%s'", XTC_QUEUE_MIN,
+                   XTC_QUEUE_MAX, arg);
+    return (uint32_t)n;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -65,6 +78,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
                 return 0;
             }
         fail_usage(state->name, "--miss takes hold, drop or pass, not '%s'", arg);
+    case OPT_QUEUE:
+        args->queue = parse_queue(state, arg);
+        return 0;
     case OPT_ON_EXIT:
         args->on_exit = strcmp(arg, "closed") ? XTC_OPEN : XTC_CLOSED;
         if (strcmp(arg, "closed") && strcmp(arg, "open"))
@@ -273,6 +289,7 @@ static void begin(struct filter_session *s)
         .dry_run = args->dry_run || args->learn,
         .miss = args->miss,
         .on_exit = args->on_exit,
+        .queue = args->queue,
         .event = filter_event,
         .context = s,
     };

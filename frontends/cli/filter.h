@@ -18,6 +18,7 @@ struct filter_args {
     struct guest_args guest;
     const char *dev, *policy, *name, *learn, *events;
     enum xtc_miss miss;
+    uint32_t queue; /* 0: not said */
     enum xtc_on_exit on_exit;
     bool dry_run;
 };

@@ -12,7 +12,6 @@
 #include "slow.h"
 #include "tc.h"
 
-#define XTC_QUEUE_MAX 4096u
 /* Frames read before others have their turn. */
 #define XTC_BATCH 64u
 

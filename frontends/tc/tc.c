@@ -100,8 +100,9 @@ static enum xvmi_status check_options(struct xtc *tc, const struct xtc_options *
         o->flows = FLOWS;
     if (!o->queue)
         o->queue = QUEUE;
-    if (o->queue > XTC_QUEUE_MAX || o->queue < 4)
-        return xvmi_error_set(err, XVMI_ERR_INVALID, "4 to %u frames may wait", XTC_QUEUE_MAX);
+    if (o->queue > XTC_QUEUE_MAX || o->queue < XTC_QUEUE_MIN)
+        return xvmi_error_set(err, XVMI_ERR_INVALID, "%u to %u frames may wait", XTC_QUEUE_MIN,
+                              XTC_QUEUE_MAX);
     tc->ifindex = (int)if_nametoindex(o->dev);
     o->dev = NULL; /* the caller's */
     if (!tc->ifindex)

@@ -60,6 +60,9 @@ enum xtc_miss {
 
 enum xtc_on_exit { XTC_OPEN, XTC_CLOSED };
 
+#define XTC_QUEUE_MIN 4u
+#define XTC_QUEUE_MAX 4096u
+
 /* Zero everything, then set `size` and what has no default. */
 struct xtc_options {
     size_t size;
@@ -75,7 +78,7 @@ struct xtc_options {
     enum xtc_miss miss;
     enum xtc_on_exit on_exit;
     uint32_t flows; /* decisions that the kernel remembers, the least used go; 0: 65536 */
-    uint32_t queue; /* frames that may wait in each direction, up to 4096; 0: 512 */
+    uint32_t queue; /* frames that may wait in each direction, XTC_QUEUE_MIN to _MAX; 0: 512 */
     /* Called for each frame that the agent decided about, after it was sent on. */
     void (*event)(void *context, const struct xvmi_filter_event *event);
     void *context;

@@ -164,6 +164,9 @@ class Bench:
         far("link", "set", "eth0", "up")
         far("link", "set", "lo", "up")
 
+    def far_mac(self):
+        return run("ip", "-n", self.far_netns, "-br", "link", "show", "eth0").split()[2]
+
     def guest(self, *words, **options):
         return run(VM, "exec", self.name, "--", *words, **options)
 
