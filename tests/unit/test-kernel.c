@@ -94,6 +94,24 @@ Test(kernel, by_registers_without_cr4)
     }
 }
 
+Test(kernel, by_registers_of_a_process_that_ends)
+{
+    for (toy.levels = 4; toy.levels <= 5; toy.levels++) {
+        kernel_write(&ram, &toy);
+        uint8_t *of_process = ram.ram + 0x20000;
+        memcpy(of_process, ram.ram + toy.root, 4096);
+        *(uint64_t *)(of_process + 511 * 8) ^= 0x20;                            /* accessed */
+        *(uint64_t *)(of_process + (toy.levels == 5 ? 400 : 272) * 8) = 0x3003; /* its LDT */
+        run_on(0x20000, toy.levels);
+        expect_found(&toy, XL_BY_REGISTERS, XL_BY_REGISTERS);
+        cr_assert_eq(kernel.paging.root, toy.root);
+        /* Nothing in the image is like it: as good as it gets. */
+        *(uint64_t *)(of_process + 300 * 8) = 0x4003;
+        expect_found(&toy, XL_BY_REGISTERS, XL_BY_REGISTERS);
+        cr_assert_eq(kernel.paging.root, 0x20000);
+    }
+}
+
 Test(kernel, by_registers_in_user_mode_under_pti)
 {
     toy.slide = 0;

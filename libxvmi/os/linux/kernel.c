@@ -16,6 +16,7 @@
 #define CR4_LA57   (UINT64_C(1) << 12)
 #define MAX_VCPUS  4096
 #define MAX_ROOTS  256 /* page tables tried of all vCPUs together */
+#define MAX_LOOKS  3   /* at all vCPUs */
 #define LOW_MEMORY UINT64_C(0x100000)
 #define PAGE       UINT64_C(4096)
 
@@ -43,11 +44,63 @@ static void take_build_id(struct xl_kernel *kernel, const void *id, size_t len)
     kernel->build_id_len = len;
 }
 
+/* --- the kernel's own page table --- */
+
+#define HALF 256 /* entries of a top level table, the kernel's, that are alike in all of them */
+
+struct top_half {
+    uint64_t v[HALF];
+    unsigned per_process; /* the one that is not: of the LDT (LDT_PGD_ENTRY) */
+    uint64_t found;       /* where the image has a table like it */
+};
+
+static bool read_top_half(struct xm_mem *mem, const struct xx_paging *paging, struct top_half *top)
+{
+    top->per_process = paging->levels == 5 ? HALF - 112 : HALF - 240;
+    top->found = 0;
+    return !xm_read(mem, paging->root + HALF * sizeof(uint64_t), top->v, sizeof(top->v), NULL) &&
+           top->v[HALF - 1] & 1;
+}
+
+/* A process has what the kernel's table has, or, before 5.9, did not need all of it yet. */
+static bool is_alike(const struct top_half *top, const uint8_t *page)
+{
+    const uint64_t same = ~UINT64_C(0x60); /* accessed, dirty */
+    for (unsigned i = 0; i < HALF; i++) {
+        uint64_t entry;
+        memcpy(&entry, page + (HALF + i) * sizeof(entry), sizeof(entry));
+        if (top->v[i] & 1 && i != top->per_process && (entry & same) != (top->v[i] & same))
+            return false;
+    }
+    return true;
+}
+
+static bool find_alike(void *arg, uint64_t gva, const uint8_t *data, size_t len)
+{
+    struct top_half *top = arg;
+    for (size_t off = 0; off + PAGE <= len && !top->found; off += PAGE)
+        if (is_alike(top, data + off))
+            top->found = gva + off;
+    return !top->found;
+}
+
+/* init_top_pgt, before any symbol is known. A process takes its table along when it ends. */
+static void adopt_own_table(struct xl_image *image, struct top_half *top, struct xl_kernel *kernel)
+{
+    if (!xl_image_each(image, XL_PART_DATA, find_alike, top, NULL) && top->found)
+        kernel->paging.root = top->found - XL_IMAGE_MAP + image->phys_base;
+}
+
 /* The kernel that these page tables map, if they map one. */
 static enum xvmi_status examine(struct xm_mem *mem, struct xx_paging paging,
                                 struct xl_kernel *kernel, struct xl_identity *identity,
                                 struct xvmi_error *err)
 {
+    struct top_half top;
+    if (!read_top_half(mem, &paging, &top))
+        return xvmi_error_set(err, XVMI_ERR_NOT_FOUND,
+                              "page tables at 0x%lx (%u levels) map no kernel image", paging.root,
+                              paging.levels);
     struct xl_image image xb_cleanup(xl_image_close);
     enum xvmi_status status = xl_image_open(&image, mem, &paging, err);
     if (!status)
@@ -68,6 +121,7 @@ static enum xvmi_status examine(struct xm_mem *mem, struct xx_paging paging,
     memcpy(kernel->release, identity->release, sizeof(kernel->release));
     if (identity->n == 1)
         take_build_id(kernel, identity->builds[0].id, identity->builds[0].len);
+    adopt_own_table(&image, &top, kernel);
     return XVMI_OK;
 }
 
@@ -125,39 +179,54 @@ static void add_roots_of(struct roots *roots, const struct xvmi_vcpu_regs *regs)
     }
 }
 
-static enum xvmi_status by_registers(struct xm_mem *mem, struct xl_kernel *kernel,
-                                     struct story *story)
+/* One look at the vCPUs. XVMI_ERR_NOT_FOUND: `why`, or no registers are known. */
+static enum xvmi_status look_at_vcpus(struct xm_mem *mem, struct xl_kernel *kernel,
+                                      struct roots *roots, struct xvmi_error *why)
 {
-    struct xvmi_error err = XVMI_ERROR_INIT, why = XVMI_ERROR_INIT;
-    struct roots roots;
     size_t tried = 0;
-    roots.n = 0;
+    roots->n = 0;
     for (unsigned vcpu = 0; vcpu < MAX_VCPUS; vcpu++) {
         struct xvmi_vcpu_regs regs;
+        struct xvmi_error err = XVMI_ERROR_INIT;
         enum xvmi_status status = xm_regs(mem, vcpu, &regs, &err);
         if (status == XVMI_ERR_NOT_FOUND || status == XVMI_ERR_UNSUPPORTED)
             break;
         if (status == XVMI_ERR_GONE) {
-            tell(story, "%s", err.text);
+            *why = err;
             return status;
         }
         if (status || !(regs.valid & XVMI_REG_CR3) || !(regs.cr3 & CR3_ADDR))
             continue;
-        add_roots_of(&roots, &regs);
-        for (; tried < roots.n; tried++) {
+        add_roots_of(roots, &regs);
+        for (; tried < roots->n; tried++) {
             struct xl_identity identity;
-            if (!examine(mem, roots.v[tried], kernel, &identity, &why)) {
-                kernel->found_by = XL_BY_REGISTERS;
-                absorb_note(mem, kernel);
+            if (!examine(mem, roots->v[tried], kernel, &identity, why))
                 return XVMI_OK;
-            }
         }
     }
-    if (tried)
-        tell(story, "vCPU registers: %s", why.text);
-    else
-        tell(story, "no vCPU registers are known");
     return XVMI_ERR_NOT_FOUND;
+}
+
+/* A process can end, and take its page tables along, while they are looked at. */
+static enum xvmi_status by_registers(struct xm_mem *mem, struct xl_kernel *kernel,
+                                     struct story *story)
+{
+    struct xvmi_error why = XVMI_ERROR_INIT;
+    struct roots roots = {.n = 1};
+    enum xvmi_status status = XVMI_ERR_NOT_FOUND;
+    for (unsigned i = 0; i < MAX_LOOKS && roots.n && status == XVMI_ERR_NOT_FOUND; i++)
+        status = look_at_vcpus(mem, kernel, &roots, &why);
+    if (!status) {
+        kernel->found_by = XL_BY_REGISTERS;
+        absorb_note(mem, kernel);
+    } else if (status == XVMI_ERR_GONE) {
+        tell(story, "%s", why.text);
+    } else if (roots.n) {
+        tell(story, "vCPU registers: %s", why.text);
+    } else {
+        tell(story, "no vCPU registers are known");
+    }
+    return status;
 }
 
 /* VMCOREINFO */

@@ -391,6 +391,7 @@ static void begin(struct question *q, struct xvmi_finder *f, const struct xvmi_o
         q->query.want = XVMI_WANT_TASK;
     start_budget(q);
     q->found.n = 0;
+    q->found.translated = false;
     q->flow = NULL;
 }
 
