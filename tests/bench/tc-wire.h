@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* Real TCP for bench-tc: a network namespace as the guest, behind veth0 of ours. */
+/* What bench-tc sends over: a bridge between taps, and real TCP, a network namespace being the
+ * guest, behind veth0 of ours. */
 
 void tc_wire_hosts(void);
 /* Connect, ask, be answered, close, for a while: connections a second, and a second of CPU time of
@@ -16,6 +17,14 @@ struct tc_wire_rate tc_wire_connections(void);
 
 /* A firewall as one would write it without knowing of processes: ports, and connection tracking. */
 void tc_wire_rules(bool on);
+
+/* Two taps: what a VMM writes to the one can be read from the other. */
+struct tc_wire_line {
+    const char *dev; /* of the guest */
+    int guest, wire;
+};
+/* Ports of a bridge that knows where frames go. */
+struct tc_wire_line tc_wire_bridge(void);
 
 /* A program on the ingress of a device of ours, which is brought up. */
 void tc_wire_attach(const char *dev, int prog);
