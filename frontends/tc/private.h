@@ -89,5 +89,7 @@ void xtc_watch_none(struct xtc *tc);
 void xtc_watch_work(struct xtc *tc);
 
 uint64_t xtc_now(void);
+/* The programs look at what is decided anew, even for flows that have just passed. */
+void xtc_change(struct xtc *tc);
 
 #endif

@@ -51,7 +51,7 @@ struct xtc_shared {
     uint8_t mac[6];
     uint8_t own_mac; /* frames from another address than `mac` are the agent's business */
     uint8_t pad0;
-    uint32_t pad1;
+    uint32_t change; /* counts up when what passed before may not pass any more */
     uint64_t since;  /* when this agent began: it watches what was decided since */
     uint64_t proven; /* when a round over all that is watched began, the last that ended */
     uint32_t pad[6];

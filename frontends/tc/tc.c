@@ -274,6 +274,7 @@ enum xvmi_status xtc_renew(struct xtc *tc, struct xvmi_filter *filter, uint64_t 
     xtc_watch_none(tc);
     tc->shared->policy = xtc_policy_id(tc, policy);
     __atomic_store_n(&tc->shared->epoch, tc->shared->epoch + 1, __ATOMIC_RELEASE);
+    xtc_change(tc);
     if (in && tc->ways[XVMI_FLOW_IN].fd < 0)
         status = open_way(tc, XVMI_FLOW_IN, err);
     else if (!in && tc->ways[XVMI_FLOW_IN].fd >= 0) {

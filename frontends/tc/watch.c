@@ -120,6 +120,7 @@ static void go_on(struct xtc *tc, uint64_t now)
         if (same[i] && now < until[i])
             continue;
         (void)bpf_map_delete_elem(tc->flows, &flows[i]);
+        xtc_change(tc);
         xtc_unwatch(tc, &flows[i]);
         tc->stats.changed += !same[i];
     }

@@ -28,6 +28,11 @@ uint64_t xtc_now(void)
 
 /* ---- what the kernel remembers ---- */
 
+void xtc_change(struct xtc *tc)
+{
+    __atomic_store_n(&tc->shared->change, tc->shared->change + 1, __ATOMIC_RELEASE);
+}
+
 static void remember(struct xtc *tc, const struct xvmi_filter_event *event)
 {
     const struct xvmi_decision *d = &event->decision;
@@ -52,6 +57,8 @@ static void remember(struct xtc *tc, const struct xvmi_filter_event *event)
         xtc_unwatch(tc, &event->flow);
     /* Without room for it, the flow's next frame comes to the agent again. */
     (void)bpf_map_update_elem(tc->flows, &event->flow, &entry, BPF_ANY);
+    if (entry.verdict != XVMI_VERDICT_PASS || entry.packets)
+        xtc_change(tc);
 }
 
 /* ---- the way back ---- */
