@@ -83,7 +83,9 @@ void xtc_tick(struct xtc *tc, enum xvmi_flow_direction direction);
 
 /* Look after a flow that the kernel knows from now on; `due`: when it tells of it again. */
 void xtc_watch(struct xtc *tc, const struct xvmi_flow *flow, uint64_t token, uint64_t due);
-void xtc_unwatch(struct xtc *tc, const struct xvmi_flow *flow);
+bool xtc_unwatch(struct xtc *tc, const struct xvmi_flow *flow); /* it was */
+/* Nor does the kernel know it any more, if it was looked after. */
+void xtc_forget(struct xtc *tc, const struct xvmi_flow *flow);
 void xtc_watch_none(struct xtc *tc);
 /* A part of a round, when it is time. */
 void xtc_watch_work(struct xtc *tc);

@@ -59,6 +59,7 @@ static uint32_t make_room(struct xtc *tc, struct xtc_watch_set *set)
         if (set->watches[i].until < set->watches[least].until)
             least = i;
     (void)bpf_map_delete_elem(tc->flows, &set->watches[least].flow);
+    xtc_change(tc);
     return least;
 }
 
@@ -75,12 +76,22 @@ void xtc_watch(struct xtc *tc, const struct xvmi_flow *flow, uint64_t token, uin
     tc->rounds.running = true;
 }
 
-void xtc_unwatch(struct xtc *tc, const struct xvmi_flow *flow)
+bool xtc_unwatch(struct xtc *tc, const struct xvmi_flow *flow)
 {
     struct xtc_watch_set *set = set_of(tc, flow);
     uint32_t i = place_of(set, flow);
-    if (i < set->n)
-        drop_from(tc, set, i);
+    if (i == set->n)
+        return false;
+    drop_from(tc, set, i);
+    return true;
+}
+
+void xtc_forget(struct xtc *tc, const struct xvmi_flow *flow)
+{
+    if (!xtc_unwatch(tc, flow))
+        return;
+    (void)bpf_map_delete_elem(tc->flows, flow);
+    xtc_change(tc);
 }
 
 void xtc_watch_none(struct xtc *tc)
@@ -119,9 +130,7 @@ static void go_on(struct xtc *tc, uint64_t now)
     for (uint32_t i = 0; i < n; i++) {
         if (same[i] && now < until[i])
             continue;
-        (void)bpf_map_delete_elem(tc->flows, &flows[i]);
-        xtc_change(tc);
-        xtc_unwatch(tc, &flows[i]);
+        xtc_forget(tc, &flows[i]);
         tc->stats.changed += !same[i];
     }
 }

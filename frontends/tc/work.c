@@ -33,11 +33,9 @@ void xtc_change(struct xtc *tc)
     __atomic_store_n(&tc->shared->change, tc->shared->change + 1, __ATOMIC_RELEASE);
 }
 
-static void remember(struct xtc *tc, const struct xvmi_filter_event *event)
+static struct xtc_entry entry_of(const struct xtc *tc, const struct xvmi_filter_event *event)
 {
     const struct xvmi_decision *d = &event->decision;
-    if (!event->cacheable)
-        return;
     struct xtc_entry entry = {
         .verdict = event->action == XVMI_VERDICT_PASS ? XVMI_VERDICT_PASS : XVMI_VERDICT_DROP,
         .epoch = tc->shared->epoch,
@@ -51,10 +49,30 @@ static void remember(struct xtc *tc, const struct xvmi_filter_event *event)
     if (event->action == XVMI_VERDICT_REJECT && entry.due > event->time + REJECT_NS)
         entry.due = event->time + REJECT_NS;
     entry.watched = event->prove && entry.verdict == XVMI_VERDICT_PASS;
+    return entry;
+}
+
+/* A single datagram, a question to a name server say, is not worth to be looked after: where the
+ * next can wait, it is the second that makes the flow known. */
+static bool is_worth_it(const struct xvmi_filter_event *event, const struct xtc_entry *entry,
+                        bool held)
+{
+    return !entry->watched || !held || event->reason == XVMI_REASON_CACHED;
+}
+
+static void remember(struct xtc *tc, const struct xvmi_filter_event *event, bool held)
+{
+    if (!event->cacheable)
+        return;
+    const struct xtc_entry entry = entry_of(tc, event);
+    if (!is_worth_it(event, &entry, held)) {
+        xtc_forget(tc, &event->flow);
+        return;
+    }
     if (entry.watched)
-        xtc_watch(tc, &event->flow, d->token, entry.due);
+        xtc_watch(tc, &event->flow, event->decision.token, entry.due);
     else
-        xtc_unwatch(tc, &event->flow);
+        (void)xtc_unwatch(tc, &event->flow);
     /* Without room for it, the flow's next frame comes to the agent again. */
     (void)bpf_map_update_elem(tc->flows, &event->flow, &entry, BPF_ANY);
     if (entry.verdict != XVMI_VERDICT_PASS || entry.packets)
@@ -109,7 +127,7 @@ static void decide(struct xtc *tc, enum xvmi_flow_direction direction, size_t le
     const uint8_t *frame = tc->buffer + XTC_VNET_HEADER;
     xvmi_filter_decide(tc->options.filter, frame, len, direction, tc->options.nic, xtc_now(),
                        &event);
-    remember(tc, &event);
+    remember(tc, &event, held);
     if (event.action == XVMI_VERDICT_PASS && held)
         tc->stats.sent[direction] += send_on(tc, direction, tc->buffer, XTC_VNET_HEADER + len);
     if (event.action != XVMI_VERDICT_PASS && held)

@@ -96,8 +96,10 @@ static void bench_cost(void)
     int map = bpf_object__find_map_fd_by_name(bare, "bare_flows");
     check(!bpf_map_update_elem(map, &flow, &entry, 0), "bare_flows");
     tc_guest_filter(NETBOX_DEV, true);
-    netbox_put(box.guest, &f);
-    tc_guest_work();
+    for (int i = 0; i < 2; i++) { /* the second makes it known */
+        netbox_put(box.guest, &f);
+        tc_guest_work();
+    }
     int progs[] = {program(bare, "bare_empty"), program(bare, "bare_lookup"), our_program()};
     for (unsigned round = 0; round <= bench_rounds(); round++) {
         double v[3] = {1e9, 1e9, 1e9};
@@ -183,9 +185,11 @@ static void hook_filter(const struct load *load)
 {
     static uint8_t data[NETBOX_HEADER + 65536];
     tc_guest_filter(load->line->dev, true);
-    netbox_put_raw(load->line->guest, load->data, load->len);
-    tc_guest_work();
-    check(read(load->line->wire, data, sizeof(data)) > 0, "the first frame is lost");
+    for (int i = 0; i < 2; i++) {
+        netbox_put_raw(load->line->guest, load->data, load->len);
+        tc_guest_work();
+        check(read(load->line->wire, data, sizeof(data)) > 0, "a first frame is lost");
+    }
 }
 
 static double rate_by(const struct load *load, int how, int empty)
