@@ -15,9 +15,14 @@
 #define MS 1000000u
 /* Between looks for a kernel. */
 #define STALE_MS 250
-/* Network devices that the guest sets up hint at a kernel that came without a reset; it can set
- * them up as often as it likes. */
+/* Between looks because of hints: a guest can give as many as it likes. */
 #define HINT_MS 1000
+/* The guest's clock: how often it is looked at, how far it may be behind, and by how much slower it
+ * may go. */
+#define CLOCK_MS    20
+#define LAG_MS      150
+#define LAG_PART    64
+#define BASELINE_MS 1000
 
 static uint64_t now_ns(void)
 {
@@ -43,16 +48,15 @@ static bool read_boot(struct xvmi_vm *vm, struct filter_boot *boot)
     size_t n = 0;
     xvmi_vm_info(vm, &info);
     *boot = (struct filter_boot){.kaslr_offset = info.kaslr_offset, .phys_base = info.phys_base};
+    if (xvmi_task_clock(vm, &boot->clock))
+        boot->clock = 0;
     if (xvmi_task_list(vm, &tasks, &n))
         return false;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (tasks[i].pid == 1) {
             boot->init = tasks[i].addr;
             boot->init_start = tasks[i].start_ns;
         }
-        if (tasks[i].start_ns > boot->youngest)
-            boot->youngest = tasks[i].start_ns;
-    }
     free(tasks);
     return boot->init;
 }
@@ -65,11 +69,11 @@ static bool is_same(const struct filter_boot *a, const struct filter_boot *b)
 
 /*
  * After a reset the old kernel lies in memory until something is written there, and looks alive.
- * It is another boot when it differs; or when it does things.
+ * It is another boot when it differs; or when its clock goes on.
  */
 static bool is_alive(const struct filter_boot *before, const struct filter_boot *now)
 {
-    return !is_same(before, now) || before->youngest != now->youngest;
+    return !is_same(before, now) || before->clock != now->clock;
 }
 
 /* ---- devices ---- */
@@ -131,7 +135,8 @@ static void attach(struct filter_session *s, const struct filter_boot *boot)
     }
     read_nics(s); /* QEMU tells of the next change only to those who asked */
     s->boot = *boot;
-    s->stale = false;
+    s->stale = s->hinted = false;
+    s->clock_at = 0;
     use_finder(s, finder);
     xvmi_vm_info(s->vm, &info);
     filter_note(s, "attached", "the guest runs Linux %s", info.release);
@@ -176,14 +181,37 @@ void filter_look_again(struct filter_session *s)
         be_stale(s);
 }
 
-/* A device is set up: maybe by a kernel that another one started, of which nobody tells. */
-static void check_kernel(struct filter_session *s)
+/*
+ * A kernel that runs keeps its clock, so one that stands still while ours goes on does not run:
+ * another one was started in its place, by kexec, of which nobody tells. Or the guest idles. The
+ * clock of an image always stands still.
+ */
+static void watch_clock(struct filter_session *s)
+{
+    uint64_t clock, now = now_ns(), passed = now - s->clock_at;
+    if (passed < CLOCK_MS * (uint64_t)MS || !strncmp(s->args->guest.uri, "file:", 5) ||
+        xvmi_vm_refresh(s->vm) || xvmi_task_clock(s->vm, &clock))
+        return;
+    uint64_t went = clock > s->clock ? clock - s->clock : 0;
+    bool late = went + LAG_MS * (uint64_t)MS + passed / LAG_PART < passed;
+    if (s->clock_at && !late && passed < BASELINE_MS * (uint64_t)MS)
+        return;
+    s->hinted |= s->clock_at && late;
+    s->clock = clock;
+    s->clock_at = now;
+}
+
+void filter_check_kernel(struct filter_session *s)
 {
     struct xvmi_vm_options how = options_of(s);
     struct filter_boot boot;
-    uint64_t now = now_ns();
-    if (s->stale || (s->tried && now - s->tried < HINT_MS * (uint64_t)MS))
+    if (s->done || s->stale)
         return;
+    watch_clock(s);
+    uint64_t now = now_ns();
+    if (!s->hinted || (s->tried && now - s->tried < HINT_MS * (uint64_t)MS))
+        return;
+    s->hinted = false;
     s->tried = now;
     read_nics(s);
     if (xvmi_vm_reattach(s->vm, &how) || !read_boot(s->vm, &boot) || !is_same(&s->boot, &boot))
@@ -208,12 +236,12 @@ void filter_hear_guest(struct filter_session *s)
             be_stale(s);
         else if (event == XVMI_VM_MEMORY)
             filter_look_again(s);
-        else if (event == XVMI_VM_DEVICES)
-            check_kernel(s);
+        else if (event == XVMI_VM_DEVICES) /* that a kernel set up, another one maybe */
+            s->hinted = true;
     }
 }
 
 int filter_patience(const struct filter_session *s)
 {
-    return s->stale ? STALE_MS : -1;
+    return s->stale ? STALE_MS : s->hinted ? HINT_MS : -1;
 }

@@ -190,17 +190,18 @@ static void serve(struct filter_session *s)
     int n = epoll_wait(s->epoll, events, 4, filter_patience(s));
     if (n < 0 && errno != EINTR)
         fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
+    bool frames = false;
     for (int i = 0; i < n; i++) {
         if (events[i].data.fd == s->signals)
             hear_signal(s);
-        else if (events[i].data.fd == xtc_fd(s->tc))
-            work(s);
-    }
-    for (int i = 0; i < n; i++)
-        if (events[i].data.fd == s->life) {
+        else if (events[i].data.fd == s->life)
             filter_hear_guest(s);
-            break;
-        }
+        else
+            frames = true;
+    }
+    filter_check_kernel(s); /* frames of another one are not for what the old one left */
+    if (frames && !s->done)
+        work(s);
     if (s->suspect)
         filter_look_again(s);
     if (s->stale)

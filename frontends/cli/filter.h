@@ -26,7 +26,7 @@ struct filter_args {
 /* What tells one boot of a guest from another: its kernel's place, and its first process. */
 struct filter_boot {
     uint64_t kaslr_offset, phys_base, init, init_start;
-    uint64_t youngest; /* start of the process that started last: it changes while a guest runs */
+    uint64_t clock; /* of the guest: it goes on while its kernel runs; 0: not known */
 };
 
 struct filter_session {
@@ -44,12 +44,14 @@ struct filter_session {
     uint8_t nic;             /* the one that is filtered */
     struct filter_boot boot; /* of the kernel that was looked into last */
     uint64_t tried;          /* when a kernel was looked for last */
+    uint64_t clock, clock_at; /* the guest's clock when it was looked at, and by ours */
     int signals;             /* signalfd */
     int life;                /* xvmi_vm_event_fd(); -1: the guest does not tell */
     int epoll;
     int events; /* -1: none */
     uint64_t events_lost;
     bool suspect; /* a look-up failed as they do when the guest was reset */
+    bool hinted;  /* maybe another kernel runs */
     bool stale;   /* it was, and its new kernel was not found yet */
     bool done;
 };
@@ -63,6 +65,8 @@ void filter_hear_guest(struct filter_session *s);
 void filter_look_again(struct filter_session *s);
 /* While it boots: look for its kernel, not too often. */
 void filter_find_kernel(struct filter_session *s);
+/* Before frames are decided about: does the kernel that we know run? */
+void filter_check_kernel(struct filter_session *s);
 /* How long the loop may wait, in ms; -1: for ever. */
 int filter_patience(const struct filter_session *s);
 

@@ -127,11 +127,12 @@ class Agent:
 class Bench:
     """The guest on a bridge with one far host; `sent` and `arrived` capture what it sends."""
 
-    def __init__(self, name, release, work):
+    def __init__(self, name, release, work, more=()):
         self.name, self.work = name, work
         self.far_netns = f"xvmi-{name}-far"
         self.talkers = []
-        status = subprocess.run([VM, "start", name, "--release", release], check=False).returncode
+        status = subprocess.run([VM, "start", name, "--release", release, *more],
+                                check=False).returncode
         if status:
             raise Skip(release) if status == 77 else Wrong(f"no guest of {release}")
         self.netns, self.uri = run(VM, "netns", name), run(VM, "uri", name)
