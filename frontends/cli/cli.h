@@ -13,6 +13,8 @@
 #include <xvmi/profile.h>
 #include <xvmi/vm.h>
 
+#include "alloc.h"
+
 enum exit_code {
     EXIT_DONE = 0,
     EXIT_NO = 1,        /* the question was answered with no */
@@ -59,10 +61,5 @@ bool status_is_final(enum xvmi_status status);
 
 /* Flush stdout; a full disk is a failure of the command. */
 int finish_output(const char *command);
-
-/* malloc and friends that end the program when the host is out of memory. */
-void *must_alloc(size_t n, size_t size);
-void *must_grow(void *p, size_t n, size_t size);
-char *must_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <bpf/libbpf.h>
 
@@ -90,8 +91,17 @@ void xtc_watch_none(struct xtc *tc);
 /* A part of a round, when it is time. */
 void xtc_watch_work(struct xtc *tc);
 
-uint64_t xtc_now(void);
+static inline uint64_t xtc_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 /* The programs look at what is decided anew, even for flows that have just passed. */
-void xtc_change(struct xtc *tc);
+static inline void xtc_change(struct xtc *tc)
+{
+    __atomic_store_n(&tc->shared->change, tc->shared->change + 1, __ATOMIC_RELEASE);
+}
 
 #endif

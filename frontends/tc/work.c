@@ -19,19 +19,7 @@
  * soft interrupts are behind. */
 #define THROUGH_NS 20000000u
 
-uint64_t xtc_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* ---- what the kernel remembers ---- */
-
-void xtc_change(struct xtc *tc)
-{
-    __atomic_store_n(&tc->shared->change, tc->shared->change + 1, __ATOMIC_RELEASE);
-}
 
 static struct xtc_entry entry_of(const struct xtc *tc, const struct xvmi_filter_event *event)
 {
