@@ -78,9 +78,8 @@ static size_t group_bytes(bool counters)
 
 static size_t fixed_bytes(uint32_t stripes)
 {
-    return pair_up(sizeof(struct xvmi_cache)) + XC_VM_FLOORS * sizeof(uint32_t) +
-           stripes * (sizeof(struct xc_stripe) + XC_LINE /* counts, at most */) +
-           8 * XC_LINE /* alignment of the arrays */;
+    return sizeof(struct xvmi_cache) + stripes * (sizeof(uint32_t) + sizeof(struct xc_stripe)) +
+           12 * XC_LINE /* alignment of the arrays */;
 }
 
 /* How many groups fit; 0: none. */
@@ -106,12 +105,10 @@ static struct xvmi_cache *lay_out(uint8_t *map, size_t size, bool counters)
 {
     uint32_t stripes;
     uint32_t n = groups_in(size, counters, &stripes);
-    struct xvmi_cache *cache = carve(&map, sizeof(*cache));
+    struct xvmi_cache *cache = carve(&map, sizeof(*cache) + stripes * sizeof(cache->counts[0]));
     cache->ngroups = n;
     cache->stripe_mask = stripes - 1;
-    cache->vm_floors = carve(&map, XC_VM_FLOORS * sizeof(uint32_t));
     cache->stripes = carve(&map, stripes * sizeof(struct xc_stripe));
-    cache->counts = carve(&map, stripes * sizeof(uint32_t));
     cache->groups = carve(&map, n * sizeof(struct xc_group));
     size_t slots = (size_t)n * XC_WAYS;
     cache->entries = carve(&map, slots * sizeof(struct xc_entry));
@@ -128,9 +125,11 @@ static struct xvmi_cache *lay_out(uint8_t *map, size_t size, bool counters)
 
 static bool draw_secret(struct xc_secret *secret)
 {
+    secret->aes = xc_has_aes();
+    const size_t size = offsetof(struct xc_secret, aes);
     uint8_t *p = (uint8_t *)secret;
-    for (size_t got = 0; got < sizeof(*secret);) {
-        ssize_t n = getrandom(p + got, sizeof(*secret) - got, 0);
+    for (size_t got = 0; got < size;) {
+        ssize_t n = getrandom(p + got, size - got, 0);
         if (n < 0 && errno != EINTR)
             return false;
         if (n > 0)

@@ -48,9 +48,9 @@ static void add(_Atomic uint64_t *n)
                           memory_order_relaxed);
 }
 
-static struct place locate(struct xvmi_cache *cache, const struct xc_key *key)
+static struct place locate(struct xvmi_cache *cache, const struct xvmi_flow *flow)
 {
-    uint64_t hash = xc_hash(&cache->secret, key);
+    uint64_t hash = xc_hash(&cache->secret, flow);
     uint32_t g = xc_group_of(cache, hash);
     return (struct place){
         .cache = cache,
@@ -251,7 +251,7 @@ enum xvmi_status xc_insert(struct xvmi_cache *cache, const struct xvmi_flow *flo
     if (!allowed(cache, flow, decision, stamp))
         return XVMI_ERR_INVALID;
     struct xc_key key = xc_key(flow);
-    struct place at = locate(cache, &key);
+    struct place at = locate(cache, flow);
     lock(at.stripe);
     enum xvmi_status status = insert_locked(&at, &key, flow->vm, decision, stamp, keep, is_due);
     unlock(at.stripe);
@@ -291,7 +291,7 @@ size_t xvmi_cache_insert_batch(struct xvmi_cache *cache, const struct xvmi_flow 
         size_t m = n - done < BATCH ? n - done : BATCH;
         for (size_t i = 0; i < m; i++) {
             keys[i] = xc_key(&flows[done + i]);
-            at[i] = locate(cache, &keys[i]);
+            at[i] = locate(cache, &flows[done + i]);
             __builtin_prefetch(at[i].group, 1);
             __builtin_prefetch(at[i].stripe, 1);
         }
@@ -352,7 +352,7 @@ enum xvmi_status xvmi_cache_revalidate(struct xvmi_cache *cache, const struct xv
     if ((uint32_t)stamp > atomic_load_explicit(&cache->clock, memory_order_acquire))
         return XVMI_ERR_INVALID;
     struct xc_key key = xc_key(flow);
-    struct place at = locate(cache, &key);
+    struct place at = locate(cache, flow);
     lock(at.stripe);
     enum xvmi_status status = revalidate_locked(&at, &key, flow->vm, token, now, stamp);
     unlock(at.stripe);
@@ -368,7 +368,7 @@ static void remove_slot(const struct place *at, unsigned slot)
 bool xvmi_cache_invalidate_flow(struct xvmi_cache *cache, const struct xvmi_flow *flow)
 {
     struct xc_key key = xc_key(flow);
-    struct place at = locate(cache, &key);
+    struct place at = locate(cache, flow);
     lock(at.stripe);
     atomic_fetch_add_explicit(at.count, 1, memory_order_acq_rel);
     int slot = find_locked(&at, &key);

@@ -73,8 +73,8 @@ static void count_packet(struct xvmi_cache *cache, uint64_t slot, uint32_t bytes
 static inline void answer_miss(const struct xvmi_cache *cache, uint32_t group,
                                struct xvmi_answer *answer)
 {
-    uint32_t count = atomic_load_explicit(xc_count_of(cache, group), memory_order_acquire);
-    *answer = (struct xvmi_answer){.outcome = XVMI_MISS, .stamp = xc_stamp(cache, count)};
+    memset(answer, 0, offsetof(struct xvmi_answer, stamp)); /* XVMI_MISS, nothing else */
+    answer->stamp = xc_stamp(cache, group);
 }
 
 /* A packet that opens its flow: what is known of the flow is due from now on. */
@@ -91,7 +91,7 @@ static __attribute__((noinline)) void open_flow(struct xvmi_cache *cache, uint32
         if (read_entry(entry, key, &unused))
             atomic_fetch_and_explicit(&entry->w[7], ~XC_HOT_DEADLINE, memory_order_acq_rel);
     }
-    *answer = (struct xvmi_answer){.outcome = XVMI_MISS, .stamp = xc_stamp(cache, count + 1)};
+    *answer = (struct xvmi_answer){.outcome = XVMI_MISS, .stamp = xc_stamp_with(cache, count + 1)};
 }
 
 /* Mark the slot whose tag fits as used in this turn of the hand. A tag is enough: one in some
@@ -135,10 +135,9 @@ static __attribute__((noinline)) void look_closely(struct xvmi_cache *cache,
     answer->rule = (uint32_t)(found.stamp_rule >> 32);
     answer->pad = 0;
     if (due(cache, found.hot, slot, now)) {
-        uint32_t count = atomic_load_explicit(xc_count_of(cache, group), memory_order_acquire);
         counts->revalidations++;
         answer->outcome = XVMI_REVALIDATE;
-        answer->stamp = xc_stamp(cache, count);
+        answer->stamp = xc_stamp(cache, group);
         return;
     }
     answer->outcome = XVMI_HIT;
@@ -148,12 +147,11 @@ static __attribute__((noinline)) void look_closely(struct xvmi_cache *cache,
 /* What nearly always is: the entry is the flow's, at rest, valid, not due and not counted.
  * False: it is not so, or not that simple. */
 static inline bool look_quickly(const struct xvmi_cache *cache, const struct xc_entry *entry,
-                                const struct xvmi_flow *flow,
-                                bool (*same)(const struct xc_entry *, const struct xvmi_flow *),
-                                uint64_t now, struct xvmi_answer *answer)
+                                const struct xvmi_flow *flow, uint64_t now,
+                                struct xvmi_answer *answer)
 {
     uint32_t seq = (uint32_t)atomic_load_explicit(&entry->w[0], memory_order_acquire);
-    if ((seq & 1) || !same(entry, flow))
+    if ((seq & 1) || !xc_same_flow(entry, flow))
         return false;
     uint64_t w6 = atomic_load_explicit(&entry->w[6], memory_order_acquire);
     uint64_t hot = atomic_load_explicit(&entry->w[7], memory_order_acquire);
@@ -172,21 +170,22 @@ static inline bool look_quickly(const struct xvmi_cache *cache, const struct xc_
 /* What is known of the packets of a batch. */
 struct batch {
     uint32_t group[BATCH];
-    uint32_t low[BATCH];                 /* of the hash */
+    uint16_t tag[BATCH];
     const struct xc_entry *entry[BATCH]; /* whose tag fits */
     uint8_t todo[BATCH];
 };
 
-static inline void fetch_groups(const struct xvmi_cache *cache, const struct xvmi_packet *packets,
-                                unsigned n, struct batch *b)
+static inline __attribute__((always_inline)) void fetch_groups(const struct xvmi_cache *cache,
+                                                               xc_hash_fn *hash_of,
+                                                               const struct xvmi_packet *packets,
+                                                               unsigned n, struct batch *b)
 {
     for (unsigned i = 0; i < n; i++) {
         /* Nothing of it is worth a register all the time: they are few. */
         __asm__("" : "+r"(cache));
-        struct xc_key key = xc_key(&packets[i].flow);
-        uint64_t hash = xc_hash(&cache->secret, &key);
+        uint64_t hash = hash_of(&cache->secret, &packets[i].flow);
         b->group[i] = xc_group_of(cache, hash);
-        b->low[i] = (uint32_t)hash;
+        b->tag[i] = xc_tag_of(hash);
         __builtin_prefetch(&cache->groups[b->group[i]]);
     }
 }
@@ -199,7 +198,7 @@ static inline unsigned fetch_entries(const struct xvmi_cache *cache,
     unsigned todo = 0;
     for (unsigned i = 0; i < n; i++) {
         struct xc_group *group = &cache->groups[b->group[i]];
-        unsigned mask = xc_match(group, xc_tag_of(b->low[i]));
+        unsigned mask = xc_match(group, b->tag[i]);
         if (mask) {
             b->entry[i] =
                 &cache->entries[(uint64_t)b->group[i] * XC_WAYS + (unsigned)__builtin_ctz(mask)];
@@ -219,15 +218,18 @@ static void look_batch(struct xvmi_cache *cache, const struct xvmi_packet *packe
                        uint64_t now, struct xvmi_answer *answers, struct xvmi_cache_counts *counts)
 {
     struct batch b;
-    fetch_groups(cache, packets, n, &b);
+    if (cache->secret.aes)
+        fetch_groups(cache, xc_hash_aes, packets, n, &b);
+    else
+        fetch_groups(cache, xc_hash_plain, packets, n, &b);
     unsigned todo = fetch_entries(cache, packets, n, &b, answers);
     counts->misses += n - todo;
     for (unsigned k = 0; k < todo; k++) {
         unsigned i = b.todo[k];
         const struct xvmi_packet *packet = &packets[i];
         if (__builtin_expect(packet->flags & XVMI_PACKET_OPENS, 0) ||
-            !look_quickly(cache, b.entry[i], &packet->flow, xc_same_flow, now, &answers[i]))
-            look_closely(cache, packet, b.group[i], xc_tag_of(b.low[i]), now, &answers[i], counts);
+            !look_quickly(cache, b.entry[i], &packet->flow, now, &answers[i]))
+            look_closely(cache, packet, b.group[i], b.tag[i], now, &answers[i], counts);
     }
 }
 
@@ -258,52 +260,59 @@ static inline void learn(struct xvmi_cache *cache, bool was, bool is, uint64_t h
         atomic_store_explicit(&cache->eager, is, memory_order_relaxed);
 }
 
-/* 1 hit, 0 miss, -1: look closely. */
-static inline int look_once(struct xvmi_cache *cache, const struct xvmi_packet *packet,
-                            uint64_t now, struct xvmi_answer *answer)
+/* One packet that does not open its flow. */
+static inline __attribute__((always_inline)) size_t look_once(
+    struct xvmi_cache *cache, xc_hash_fn *hash_of, const struct xvmi_packet *packet, uint64_t now,
+    struct xvmi_answer *answer, struct xvmi_cache_counts *counts)
 {
-    struct xc_key key = xc_key(&packet->flow);
-    uint64_t hash = xc_hash(&cache->secret, &key);
+    uint64_t hash = hash_of(&cache->secret, &packet->flow);
     uint32_t g = xc_group_of(cache, hash);
-    const struct xc_entry *entries = &cache->entries[(uint64_t)g * XC_WAYS];
     struct xc_group *group = &cache->groups[g];
     bool eager = atomic_load_explicit(&cache->eager, memory_order_relaxed);
     if (eager)
-        __builtin_prefetch(&entries[xc_home_of(hash)]);
+        __builtin_prefetch(&cache->entries[(uint64_t)g * XC_WAYS + xc_home_of(hash)]);
     unsigned mask = xc_match(group, xc_tag_of(hash));
     if (!mask) {
         learn(cache, eager, false, hash);
         answer_miss(cache, g, answer);
+        if (counts)
+            counts->misses++;
         return 0;
     }
     learn(cache, eager, true, hash);
     mark(group, mask);
-    return look_quickly(cache, &entries[__builtin_ctz(mask)], &packet->flow, xc_same_words, now,
-                        answer)
-               ? 1
-               : -1;
+    const struct xc_entry *entry =
+        &cache->entries[(uint64_t)g * XC_WAYS + (unsigned)__builtin_ctz(mask)];
+    if (!look_quickly(cache, entry, &packet->flow, now, answer))
+        return look_all(cache, packet, 1, now, answer, counts);
+    if (counts)
+        counts->hits++;
+    return 1;
+}
+
+/* Where there is no AES. */
+static __attribute__((noinline)) size_t look_once_plain(struct xvmi_cache *cache,
+                                                        const struct xvmi_packet *packet,
+                                                        uint64_t now, struct xvmi_answer *answer,
+                                                        struct xvmi_cache_counts *counts)
+{
+    return look_once(cache, xc_hash_plain, packet, now, answer, counts);
 }
 
 size_t xvmi_cache_lookup(struct xvmi_cache *cache, const struct xvmi_packet *packets, size_t n,
                          uint64_t now, struct xvmi_answer *answers,
                          struct xvmi_cache_counts *counts)
 {
-    if (n == 1 && !(packets->flags & XVMI_PACKET_OPENS)) {
-        int found = look_once(cache, packets, now, answers);
-        if (found >= 0) {
-            if (counts)
-                *(found ? &counts->hits : &counts->misses) += 1;
-            return (size_t)found;
-        }
-    }
-    return look_all(cache, packets, n, now, answers, counts);
+    if (n != 1 || packets->flags & XVMI_PACKET_OPENS)
+        return look_all(cache, packets, n, now, answers, counts);
+    if (!cache->secret.aes)
+        return look_once_plain(cache, packets, now, answers, counts);
+    return look_once(cache, xc_hash_aes, packets, now, answers, counts);
 }
 
 uint64_t xvmi_cache_stamp(const struct xvmi_cache *cache, const struct xvmi_flow *flow)
 {
-    struct xc_key key = xc_key(flow);
-    uint32_t group = xc_group_of(cache, xc_hash(&cache->secret, &key));
-    return xc_stamp(cache, atomic_load_explicit(xc_count_of(cache, group), memory_order_acquire));
+    return xc_stamp(cache, xc_group_of(cache, xc_hash(&cache->secret, flow)));
 }
 
 bool xc_slot_read(const struct xvmi_cache *cache, uint64_t slot, struct xc_copy *copy)
@@ -336,7 +345,8 @@ void xc_copy_out(const struct xvmi_cache *cache, const struct xc_copy *copy, str
 {
     uint64_t hot = copy->w[7];
     flow->vm = (uint32_t)(copy->w[0] >> 32);
-    memcpy(flow->local, &copy->w[1], sizeof(*flow) - sizeof(flow->vm));
+    memcpy(&flow->lport, &copy->w[1], 8);
+    memcpy(flow->local, &copy->w[2], 32);
     *decision = (struct xvmi_decision){
         .verdict = (uint8_t)(hot & XC_HOT_VERDICT),
         .rule = (uint32_t)(copy->w[6] >> 32),
@@ -366,7 +376,7 @@ enum xvmi_status xvmi_cache_get(const struct xvmi_cache *cache, const struct xvm
                                 struct xvmi_decision *decision)
 {
     struct xc_key key = xc_key(flow);
-    uint64_t hash = xc_hash(&cache->secret, &key);
+    uint64_t hash = xc_hash(&cache->secret, flow);
     uint32_t group = xc_group_of(cache, hash);
     unsigned mask = xc_match(&cache->groups[group], xc_tag_of(hash));
     for (; mask; mask &= mask - 1) {

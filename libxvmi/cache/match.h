@@ -15,29 +15,12 @@
 
 #include "cache/table.h"
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define XC_PORTABLE 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define XC_PORTABLE 1
-#endif
-
 static inline unsigned xc_match_portable(const struct xc_group *group, uint16_t tag)
 {
     unsigned mask = 0;
     for (unsigned i = 0; i < XC_WAYS; i++)
         mask |= (unsigned)(atomic_load_explicit(&group->tags[i], memory_order_relaxed) == tag) << i;
     return mask;
-}
-
-/* Word i of the key, read where it is needed. */
-static inline uint64_t xc_flow_word(const struct xvmi_flow *flow, unsigned i)
-{
-    uint64_t word;
-    memcpy(&word, (const uint8_t *)flow + 4 + 8 * (i - 1), sizeof(word));
-    return word;
 }
 
 /*
@@ -63,16 +46,12 @@ static inline uint64_t xc_entry_word(const struct xc_entry *entry, unsigned i)
 #define XC_LOADS_END ((void)0)
 #endif
 
-/* In words: a flow that was stored a moment ago should not be read with loads wider than the
- * stores, for which they would wait. */
 static inline bool xc_same_words(const struct xc_entry *entry, const struct xvmi_flow *flow)
 {
     uint64_t diff = xc_entry_word(entry, 0) >> 32 ^ flow->vm;
 #pragma GCC unroll 5
-    for (unsigned i = 1; i < 6; i++) {
+    for (unsigned i = 1; i < 6; i++)
         diff |= xc_flow_word(flow, i) ^ xc_entry_word(entry, i);
-        __asm__("" : "+r"(diff)); /* no vectors */
-    }
     XC_LOADS_END;
     return !diff;
 }
@@ -98,15 +77,14 @@ static inline unsigned xc_match_sse2(const struct xc_group *group, uint16_t tag)
 #define xc_same_flow xc_same_flow_sse2
 static inline bool xc_same_flow_sse2(const struct xc_entry *entry, const struct xvmi_flow *flow)
 {
-    const uint8_t *a = (const uint8_t *)entry + 4, *b = (const uint8_t *)flow;
-    __m128i same =
-        _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b));
-    same = _mm_and_si128(same, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(a + 16)),
-                                              _mm_loadu_si128((const __m128i *)(b + 16))));
-    same = _mm_and_si128(same, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(a + 28)),
-                                              _mm_loadu_si128((const __m128i *)(b + 28))));
+    const __m128i *words = (const __m128i *)entry;
+    __m128i same = _mm_and_si128(_mm_cmpeq_epi8(xc_flow_pair(flow, 2), words[1]),
+                                 _mm_cmpeq_epi8(xc_flow_pair(flow, 4), words[2]));
+    bool result = _mm_movemask_epi8(same) == 0xffff &&
+                  xc_flow_word(flow, 1) == xc_entry_word(entry, 1) &&
+                  flow->vm == (uint32_t)(xc_entry_word(entry, 0) >> 32);
     XC_LOADS_END;
-    return _mm_movemask_epi8(same) == 0xffff;
+    return result;
 }
 
 #elif defined(__aarch64__) && defined(__ARM_NEON) && !defined(__AARCH64EB__)

@@ -30,7 +30,7 @@ struct xc_group {
 /*
  * One line, and the only other one that a hit reads.
  *   w[0]     sequence number (even: at rest), and above it the VM
- *   w[1..5]  the rest of the key (struct xc_key)
+ *   w[1..5]  the rest of the key (struct xc_key); addresses at multiples of 16 bytes
  *   w[6]     stamp: the clock when the decision was begun; above it the rule
  *   w[7]     verdict, flags and deadline: XC_HOT_*
  */
@@ -72,10 +72,7 @@ struct xvmi_cache {
     struct xc_detail *details;
     struct xc_counter *counters; /* NULL: not asked for */
     struct xc_stripe *stripes;
-    /* A stripe each: how often decisions in the making were outdated (flow opened, removed). */
-    _Atomic uint32_t *counts;
-    _Atomic uint32_t *vm_floors; /* by vm % XC_VM_FLOORS: stamps from here on are valid */
-    uint64_t ngroups;            /* fits 32 bits */
+    uint64_t ngroups; /* fits 32 bits */
     uint32_t stripe_mask;
     _Atomic uint32_t clock;       /* how many invalidations of VMs and epochs there were */
     _Atomic uint32_t epoch_floor; /* stamps from here on are valid; the epoch's number */
@@ -91,6 +88,11 @@ struct xvmi_cache {
     bool huge_wanted;
     size_t map_size;
     size_t page_size;
+
+    /* By vm % XC_VM_FLOORS: stamps from here on are valid. */
+    _Atomic uint32_t vm_floors[XC_VM_FLOORS] __attribute__((aligned(XC_LINE)));
+    /* A stripe each: how often decisions in the making were outdated (flow opened, removed). */
+    _Atomic uint32_t counts[];
 };
 
 /*
@@ -132,14 +134,20 @@ static inline bool xc_current(const struct xvmi_cache *cache, uint32_t clock, ui
                atomic_load_explicit(&cache->vm_floors[vm % XC_VM_FLOORS], memory_order_acquire);
 }
 
-static inline _Atomic uint32_t *xc_count_of(const struct xvmi_cache *cache, uint32_t group)
+static inline _Atomic uint32_t *xc_count_of(struct xvmi_cache *cache, uint32_t group)
 {
     return &cache->counts[group & cache->stripe_mask];
 }
 
-static inline uint64_t xc_stamp(const struct xvmi_cache *cache, uint32_t count)
+static inline uint64_t xc_stamp_with(const struct xvmi_cache *cache, uint32_t count)
 {
     return (uint64_t)count << 32 | atomic_load_explicit(&cache->clock, memory_order_acquire);
+}
+
+static inline uint64_t xc_stamp(const struct xvmi_cache *cache, uint32_t group)
+{
+    return xc_stamp_with(cache, atomic_load_explicit(&cache->counts[group & cache->stripe_mask],
+                                                     memory_order_acquire));
 }
 
 /* A consistent copy of one slot, w[0] without its sequence number. */

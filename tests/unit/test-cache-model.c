@@ -263,9 +263,8 @@ static void run(uint64_t seed, uint32_t flows, bool may_forget, unsigned steps)
     m->known = calloc(VMS * flows, sizeof(*m->known));
     for (uint32_t i = 0; i < VMS * flows; i++) {
         struct xvmi_flow flow = flow_of(m, i);
-        struct xc_key key = xc_key(&flow);
         m->known[i].stripe =
-            xc_group_of(m->cache, xc_hash(&m->cache->secret, &key)) & m->cache->stripe_mask;
+            xc_group_of(m->cache, xc_hash(&m->cache->secret, &flow)) & m->cache->stripe_mask;
     }
     for (unsigned i = 0; i < HELD; i++) {
         struct xvmi_flow flow = flow_of(m, i);
