@@ -112,7 +112,7 @@ static void *agent(void *context)
     return NULL;
 }
 
-void tc_guest_filter(const char *dev, bool by_hand)
+static void make_filter(void)
 {
     struct xvmi_error err = XVMI_ERROR_INIT;
     const struct xvmi_cache_options cache = {.size = sizeof(cache), .memory = 16 << 20};
@@ -125,6 +125,34 @@ void tc_guest_filter(const char *dev, bool by_hand)
                                                 .name = "web",
                                                 .revalidate_ns = 10000000000u};
     check(xf_filter_new(&options, &g.ops, &g.filter, &err), err.text);
+}
+
+static void free_filter(void)
+{
+    xvmi_filter_free(g.filter);
+    xvmi_cache_unref(g.cache);
+    g.filter = NULL;
+    g.cache = NULL;
+}
+
+bool tc_guest_decide(const void *frame, size_t len)
+{
+    struct xvmi_filter_event event = {.size = sizeof(event)};
+    if (!g.filter)
+        make_filter();
+    xvmi_filter_decide(g.filter, frame, len, XVMI_FLOW_OUT, 0, xf_monotonic(NULL), &event);
+    return event.action == XVMI_VERDICT_PASS;
+}
+
+void tc_guest_undecide(void)
+{
+    free_filter();
+}
+
+void tc_guest_filter(const char *dev, bool by_hand)
+{
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    make_filter();
     const struct xtc_options how = {.size = sizeof(how), .dev = dev, .filter = g.filter};
     check(xtc_open(&how, &g.tc, &err), err.text);
     g.by_hand = by_hand;
@@ -153,6 +181,5 @@ void tc_guest_unfilter(void)
         printf("%llu frames did not wait, %llu were lost\n", (unsigned long long)s.overflow[0],
                (unsigned long long)s.lost);
     xtc_close(g.tc);
-    xvmi_filter_free(g.filter);
-    xvmi_cache_unref(g.cache);
+    free_filter();
 }

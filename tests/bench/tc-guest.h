@@ -5,6 +5,7 @@
 /* The guest behind bench-tc, and its filter. What fails ends the program. */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "tc/shared.h"
 
@@ -14,5 +15,8 @@ void tc_guest_close(void);
 void tc_guest_filter(const char *dev, bool by_hand);
 void tc_guest_work(void); /* nothing, where there is none or it is a thread */
 void tc_guest_unfilter(void);
+/* May the frame pass? For agents of others, which ask the same filter; and when they are done. */
+bool tc_guest_decide(const void *frame, size_t len);
+void tc_guest_undecide(void);
 
 #endif
