@@ -78,7 +78,7 @@ static bool is_alive(const struct filter_boot *before, const struct filter_boot 
 
 /* ---- devices ---- */
 
-static void read_nics(struct filter_session *s)
+void filter_read_nics(struct filter_session *s)
 {
     struct xvmi_nic *nics;
     size_t n;
@@ -95,10 +95,12 @@ void filter_know_guest(struct filter_session *s)
         filter_note(s, "deaf", "what happens to the guest is not told: %s", xvmi_vm_error(s->vm));
         s->life = -1;
     }
-    read_nics(s);
+    filter_read_nics(s);
     for (size_t i = 0; i < s->n_nics && i < UINT8_MAX; i++)
-        if (!strncmp(s->nics[i].dev, s->args->dev, sizeof(s->nics[i].dev)))
+        if (!strncmp(s->nics[i].dev, s->dev, sizeof(s->nics[i].dev))) {
             s->nic = (uint8_t)i;
+            s->nic_known = true;
+        }
     (void)read_boot(s->vm, &s->boot);
 }
 
@@ -112,11 +114,11 @@ static void use_finder(struct filter_session *s, struct xvmi_finder *finder)
     xvmi_filter_set_finder(s->filter, finder);
     xvmi_finder_free(s->finder);
     s->finder = finder;
-    if (xtc_renew(s->tc, s->filter, filter_decider(s), &err))
+    if (filter_renew(s, &err))
         filter_note(s, "renew-failed", "%s", err.text);
 }
 
-static void be_stale(struct filter_session *s)
+void filter_be_stale(struct filter_session *s)
 {
     if (s->stale)
         return;
@@ -133,7 +135,7 @@ static void attach(struct filter_session *s, const struct filter_boot *boot)
         filter_note(s, "attach-failed", "%s", xvmi_vm_error(s->vm));
         return;
     }
-    read_nics(s); /* QEMU tells of the next change only to those who asked */
+    filter_read_nics(s); /* QEMU tells of the next change only to those who asked */
     s->boot = *boot;
     s->stale = s->hinted = false;
     s->clock_at = 0;
@@ -142,7 +144,7 @@ static void attach(struct filter_session *s, const struct filter_boot *boot)
     filter_note(s, "attached", "the guest runs Linux %s", info.release);
 }
 
-static void end(struct filter_session *s)
+void filter_guest_ended(struct filter_session *s)
 {
     s->done = true;
     filter_note(s, "ended", "the guest ended");
@@ -165,7 +167,7 @@ void filter_find_kernel(struct filter_session *s)
     enum xvmi_status status = xvmi_vm_reattach(s->vm, &how);
     s->tried = now_ns();
     if (status == XVMI_ERR_GONE)
-        end(s);
+        filter_guest_ended(s);
     else if (!status && read_boot(s->vm, &boot) && is_alive(&s->boot, &boot) &&
              !xvmi_vm_refresh(s->vm))
         attach(s, &boot);
@@ -176,9 +178,9 @@ void filter_look_again(struct filter_session *s)
     s->suspect = false;
     enum xvmi_status status = xvmi_vm_refresh(s->vm);
     if (status == XVMI_ERR_GONE)
-        end(s);
+        filter_guest_ended(s);
     else if (status == XVMI_ERR_CHANGED)
-        be_stale(s);
+        filter_be_stale(s);
 }
 
 /*
@@ -213,9 +215,9 @@ void filter_check_kernel(struct filter_session *s)
         return;
     s->hinted = false;
     s->tried = now;
-    read_nics(s);
+    filter_read_nics(s);
     if (xvmi_vm_reattach(s->vm, &how) || !read_boot(s->vm, &boot) || !is_same(&s->boot, &boot))
-        be_stale(s);
+        filter_be_stale(s);
 }
 
 void filter_hear_guest(struct filter_session *s)
@@ -224,16 +226,16 @@ void filter_hear_guest(struct filter_session *s)
     while (!s->done && !xvmi_vm_event(s->vm, &event) && event != XVMI_VM_NOTHING) {
         if (event == XVMI_VM_ENDED && xvmi_vm_refresh(s->vm) != XVMI_ERR_GONE) {
             filter_note(s, "off", "the guest is off, or cannot be heard any more");
-            be_stale(s);
+            filter_be_stale(s);
             continue;
         }
         if (event == XVMI_VM_ENDED) {
-            end(s);
+            filter_guest_ended(s);
             return;
         }
         filter_note(s, xvmi_vm_event_text(event), "guest: %s", xvmi_vm_event_text(event));
         if (event == XVMI_VM_RESET)
-            be_stale(s);
+            filter_be_stale(s);
         else if (event == XVMI_VM_MEMORY)
             filter_look_again(s);
         else if (event == XVMI_VM_DEVICES) /* that a kernel set up, another one maybe */

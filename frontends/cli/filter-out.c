@@ -106,10 +106,10 @@ struct counter {
 
 static size_t collect(struct filter_session *s, struct counter *c)
 {
-    struct xtc_stats tc = {.size = sizeof(tc)};
+    struct xtc_stats tc;
     struct xvmi_filter_stats f = {.size = sizeof(f)};
     size_t n = 0;
-    xtc_stats(s->tc, &tc);
+    filter_stats(s, &tc);
     xvmi_filter_stats(s->filter, &f);
     for (int in = 0; in < 2; in++) {
         const char *to = in ? "in" : "out";

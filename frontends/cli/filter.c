@@ -63,6 +63,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = &args->guest;
         return 0;
     case OPT_DEV:
+        if (strlen(arg) >= sizeof(((struct filter_session *)0)->dev))
+            fail_usage(state->name, "no network device is called '%s'", arg);
         args->dev = arg;
         return 0;
     case OPT_POLICY:
@@ -148,7 +150,7 @@ static void reload(struct filter_session *s)
     }
     xvmi_policy_unref(s->policy);
     s->policy = policy;
-    if (xtc_renew(s->tc, s->filter, filter_decider(s), &err))
+    if (filter_renew(s, &err))
         filter_note(s, "reload-incomplete", "what the guest receives is not filtered: %s",
                     err.text);
     else
@@ -176,12 +178,10 @@ static void work(struct filter_session *s)
 {
     struct xvmi_error err = XVMI_ERROR_INIT;
     enum xvmi_status status = xtc_work(s->tc, &err);
-    if (status == XVMI_ERR_GONE) {
-        s->done = true;
-        filter_note(s, "ended", "%s: %s", s->args->dev, err.text);
-    } else if (status) {
+    if (status == XVMI_ERR_GONE)
+        filter_lose_device(s);
+    else if (status)
         fail(s->command, status, err.text);
-    }
 }
 
 static void serve(struct filter_session *s)
@@ -200,10 +200,12 @@ static void serve(struct filter_session *s)
             frames = true;
     }
     filter_check_kernel(s); /* frames of another one are not for what the old one left */
-    if (frames && !s->done)
+    if (frames && s->tc && !s->done)
         work(s);
     if (s->suspect)
         filter_look_again(s);
+    if (!s->tc && !s->done)
+        filter_find_device(s);
     if (s->stale)
         filter_find_kernel(s);
 }
@@ -281,31 +283,15 @@ static void begin(struct filter_session *s)
     if (status)
         fail(s->command, status, err.text);
     warm_up(s->finder);
-    struct xtc_options how = {
-        .size = sizeof(how),
-        .dev = args->dev,
-        .filter = s->filter,
-        .policy = filter_decider(s),
-        .nic = s->nic,
-        .dry_run = args->dry_run || args->learn,
-        .miss = args->miss,
-        .on_exit = args->on_exit,
-        .queue = args->queue,
-        .event = filter_event,
-        .context = s,
-    };
-    if (s->nic < s->n_nics)
-        memcpy(how.mac, s->nics[s->nic].mac, sizeof(how.mac));
-    status = xtc_open(&how, &s->tc, &err);
-    if (status)
-        fail(s->command, status, err.text);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (s->epoll < 0)
         fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
+    status = filter_open_device(s, &err);
+    if (status)
+        fail(s->command, status, err.text);
     filter_watch(s, s->signals);
-    filter_watch(s, xtc_fd(s->tc));
     filter_watch(s, s->life);
-    filter_note(s, "started", "%s is filtered (%s%s)", args->dev, xtc_attached_by(s->tc),
+    filter_note(s, "started", "%s is filtered (%s%s)", s->dev, xtc_attached_by(s->tc),
                 xtc_took_over(s->tc) ? ", taken over" : "");
 }
 
@@ -314,7 +300,7 @@ static int end(struct filter_session *s)
     filter_print_counters(s);
     bool written = filter_write_learned(s);
     xtc_close(s->tc);
-    filter_note(s, "stopped", "%s is %s", s->args->dev,
+    filter_note(s, "stopped", "%s is %s", s->dev,
                 s->args->on_exit == XTC_OPEN ? "open" : "closed to what is not known");
     xvmi_filter_free(s->filter);
     xvmi_finder_free(s->finder);
@@ -347,6 +333,7 @@ int cmd_filter(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &args);
     struct filter_session session = {
         .command = argv[0], .args = &args, .name = name_of(&args), .life = -1};
+    memcpy(session.dev, args.dev, strlen(args.dev) + 1);
     take_signals(&session);
     begin(&session);
     xtc_hurry();

@@ -38,10 +38,14 @@ struct filter_session {
     struct xvmi_vm *vm;
     struct xvmi_finder *finder;
     struct xvmi_filter *filter;
-    struct xtc *tc;
-    struct xvmi_nic *nics; /* of the guest, n_nics of them */
+    char dev[16];   /* the device that is filtered; a guest that restarts may get another */
+    struct xtc *tc; /* NULL while it is awaited */
+    int links;      /* meanwhile: xtc_links_open() */
+    struct xtc_stats before; /* of devices that went */
+    struct xvmi_nic *nics;   /* of the guest, n_nics of them */
     size_t n_nics;
     uint8_t nic;             /* the one that is filtered */
+    bool nic_known;          /* it is: the guest has none by the device's name otherwise */
     struct filter_boot boot; /* of the kernel that was looked into last */
     uint64_t tried;          /* when a kernel was looked for last */
     uint64_t clock, clock_at; /* the guest's clock when it was looked at, and by ours */
@@ -69,6 +73,22 @@ void filter_find_kernel(struct filter_session *s);
 void filter_check_kernel(struct filter_session *s);
 /* How long the loop may wait, in ms; -1: for ever. */
 int filter_patience(const struct filter_session *s);
+/* Its devices, as they are now. */
+void filter_read_nics(struct filter_session *s);
+/* It is reset: what was decided is void until its kernel is found. */
+void filter_be_stale(struct filter_session *s);
+/* It is no more. */
+void filter_guest_ended(struct filter_session *s);
+
+/* filter-device.c: its network device, which may go and come back with it. */
+XVMI_CHECKED enum xvmi_status filter_open_device(struct filter_session *s, struct xvmi_error *err);
+void filter_lose_device(struct filter_session *s);
+/* While it is away: look for it. */
+void filter_find_device(struct filter_session *s);
+/* xtc_renew() */
+XVMI_CHECKED enum xvmi_status filter_renew(struct filter_session *s, struct xvmi_error *err);
+/* xtc_stats(), of all devices since the beginning. */
+void filter_stats(struct filter_session *s, struct xtc_stats *stats);
 
 /* xtc_options.policy: the policy, and which of its blocks. */
 uint64_t filter_decider(const struct filter_session *s);

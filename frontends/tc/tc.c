@@ -12,7 +12,6 @@
 
 #include <bpf/bpf.h>
 #include <linux/if_packet.h>
-#include <linux/rtnetlink.h>
 
 #include "load.h"
 #include "private.h"
@@ -153,15 +152,6 @@ static void set_mac(struct xtc *tc)
         xvmi_filter_needs(tc->options.filter) & XVMI_NEED_MAC && memcmp(tc->options.mac, none, 6);
 }
 
-static enum xvmi_status open_links(struct xtc *tc, struct xvmi_error *err)
-{
-    struct sockaddr_nl at = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-    tc->links = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (tc->links < 0 || bind(tc->links, (struct sockaddr *)&at, sizeof(at)))
-        return xvmi_error_set(err, XVMI_ERR_IO, "netlink: %s", strerror(errno));
-    return add_to_epoll(tc, tc->links, err);
-}
-
 static enum xvmi_status set_up(struct xtc *tc, struct xvmi_error *err)
 {
     struct xtc_config config;
@@ -187,7 +177,9 @@ static enum xvmi_status set_up(struct xtc *tc, struct xvmi_error *err)
     if (!status)
         status = add_to_epoll(tc, tc->rounds.timer, err);
     if (!status)
-        status = open_links(tc, err);
+        status = xtc_links_open(&tc->links, err);
+    if (!status)
+        status = add_to_epoll(tc, tc->links, err);
     if (!status && xvmi_filter_needs(tc->options.filter) & XVMI_NEED_INCOMING)
         status = open_way(tc, XVMI_FLOW_IN, err);
     if (!status)
@@ -305,13 +297,10 @@ static void set_timer(struct xtc *tc)
 }
 
 /* Something happened to some device: is ours still there? */
-static bool is_gone(struct xtc *tc)
+static bool is_gone(const struct xtc *tc)
 {
-    char buffer[8192], name[IF_NAMESIZE];
-    bool heard = false;
-    while (recv(tc->links, buffer, sizeof(buffer), 0) > 0 || errno == ENOBUFS)
-        heard = true;
-    return heard && !if_indextoname((unsigned)tc->ifindex, name);
+    char name[IF_NAMESIZE];
+    return xtc_links_changed(tc->links) && !if_indextoname((unsigned)tc->ifindex, name);
 }
 
 enum xvmi_status xtc_work(struct xtc *tc, struct xvmi_error *err)

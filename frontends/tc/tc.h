@@ -105,6 +105,12 @@ int xtc_fd(const struct xtc *tc);
  * XVMI_ERR_IO. */
 XVMI_CHECKED enum xvmi_status xtc_work(struct xtc *tc, struct xvmi_error *err);
 
+/* For who waits for a device: *fd polls readable when network devices of the current namespace
+ * came, went or changed. XVMI_ERR_IO */
+XVMI_CHECKED enum xvmi_status xtc_links_open(int *fd, struct xvmi_error *err);
+/* Whether they did since the last call. */
+bool xtc_links_changed(int fd);
+
 /* Frames wait for the calling thread: have it woken soon, where the scheduler can. */
 void xtc_hurry(void);
 

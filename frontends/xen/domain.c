@@ -10,9 +10,11 @@
 
 /* Where RAM of PVH and HVM guests goes on that does not fit below 4 GiB. */
 #define FOUR_GIB (UINT64_C(4) << 30)
-/* Xen puts devices and pages of its own there (HVM_BELOW_4G_MMIO_LENGTH and more): no RAM. */
-#define LOW_END (UINT64_C(0xfc000000))
-#define STEP    (UINT64_C(512)) /* pages between two that are tried */
+/* Xen puts pages of its own there, and where there is a device model its devices are below
+ * (HVM_BELOW_4G_RAM_END): no RAM. */
+#define LOW_END     (UINT64_C(0xfc000000))
+#define LOW_END_HVM (UINT64_C(0xf0000000))
+#define STEP        (UINT64_C(512)) /* pages between two that are tried */
 
 /*
  * How often it is looked whether mappings are still right. PV: the guest's list of frames is
@@ -24,11 +26,39 @@
 #define LOOK_MS      100
 #define HVM_RENEW_MS 10000
 
+/* Longer than the toolstack takes to destroy a domain that reboots and to build it anew. */
+#define AWAY_MS 120000
+
 static uint64_t now_ms(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Its life */
+
+static bool may_return(const xc_domaininfo_t *info)
+{
+    unsigned why = info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
+    return info->flags & XEN_DOMINF_shutdown &&
+           (why == SHUTDOWN_reboot || why == SHUTDOWN_crash || why == SHUTDOWN_watchdog);
+}
+
+enum xvmi_status xe_domain_look(struct xe_domain *domain, xc_domaininfo_t *info,
+                                struct xvmi_error *err)
+{
+    enum xvmi_status status = xe_host_domain(domain->host, domain->domid, info, err);
+    if (info->domain == domain->domid) /* also while it dies */
+        domain->may_return = may_return(info);
+    if (status == XVMI_ERR_GONE && !domain->ended_ms)
+        domain->ended_ms = now_ms();
+    return status;
+}
+
+bool xe_domain_is_away(const struct xe_domain *domain)
+{
+    return domain->ended_ms && domain->may_return && now_ms() - domain->ended_ms < AWAY_MS;
 }
 
 /* The source of maps */
@@ -90,7 +120,7 @@ static void add_range(struct xe_domain *domain, uint64_t page, uint64_t end)
 static enum xvmi_status find_ranges(struct xe_domain *domain, struct xvmi_error *err)
 {
     xen_pfn_t last;
-    uint64_t end, low_end = LOW_END / XE_PAGE, high = FOUR_GIB / XE_PAGE;
+    uint64_t end, low_end = domain->low_end / XE_PAGE, high = FOUR_GIB / XE_PAGE;
     domain->n_ranges = 0;
     if (domain->pv) {
         add_range(domain, 0, xe_frames_pages(domain->frames));
@@ -133,10 +163,11 @@ enum xvmi_status xe_domain_open(struct xe_domain *domain, const struct xe_host *
     xc_domaininfo_t info;
     *domain = (struct xe_domain){.host = host, .domid = domid, .looked_ms = now_ms()};
     domain->renewed_ms = domain->looked_ms;
-    enum xvmi_status status = xe_host_domain(host, domid, &info, err);
+    enum xvmi_status status = xe_domain_look(domain, &info, err);
     if (status)
         return status;
     domain->pv = !(info.flags & XEN_DOMINF_hvm_guest);
+    domain->low_end = info.arch_config.emulation_flags & XEN_X86_EMU_PIC ? LOW_END_HVM : LOW_END;
     domain->vcpus = info.max_vcpu_id + 1;
     domain->pages = info.tot_pages;
     status = check_width(domain, err);
@@ -181,7 +212,7 @@ enum xvmi_status xe_domain_refresh(struct xe_domain *domain, bool *changed, stru
 {
     xc_domaininfo_t info;
     *changed = false;
-    enum xvmi_status status = xe_host_domain(domain->host, domain->domid, &info, err);
+    enum xvmi_status status = xe_domain_look(domain, &info, err);
     if (status) {
         /* A dying domain cannot go while we hold its pages. */
         xe_maps_round(domain->maps, true);

@@ -187,12 +187,24 @@ static enum xvmi_status come_back(struct guest *g, bool *changed, struct xvmi_er
 {
     uint32_t domid;
     bool by_name;
+    int fd;
     struct xvmi_error ignored;
+    xc_domaininfo_t info;
     if (!g->name || xe_host_find(&g->host, g->name, &domid, &by_name, &ignored))
-        return xvmi_error_set(err, XVMI_ERR_GONE, "the domain ended");
+        return xe_domain_is_away(&g->domain) && g->watch.on
+                   ? xvmi_error_set(err, XVMI_ERR_CHANGED, "the domain restarts")
+                   : xvmi_error_set(err, XVMI_ERR_GONE, "the domain ended");
     xe_domain_close(&g->domain);
+    g->domain = (struct xe_domain){.host = &g->host, .domid = domid};
+    enum xvmi_status status = XVMI_OK;
+    if (g->watch.on)
+        status = xe_watch_start(&g->watch, &g->domain, g->name, &fd, err);
+    if (!status)
+        status = xe_domain_look(&g->domain, &info, err);
+    if (!status && !info.cpu_time) /* not all of its memory need be there */
+        status = xvmi_error_set(err, XVMI_ERR_CHANGED, "the domain has not started yet");
     *changed = true;
-    return xe_domain_open(&g->domain, &g->host, domid, err);
+    return status ? status : xe_domain_open(&g->domain, &g->host, domid, err);
 }
 
 static enum xvmi_status guest_refresh(void *ctx, bool *changed, struct xvmi_error *err)
@@ -202,6 +214,8 @@ static enum xvmi_status guest_refresh(void *ctx, bool *changed, struct xvmi_erro
     enum xvmi_status status = XVMI_ERR_GONE;
     if (g->domain.maps)
         status = xe_domain_refresh(&g->domain, changed, err);
+    if (!status && g->domain.may_return && g->name && g->watch.on)
+        return xvmi_error_set(err, XVMI_ERR_CHANGED, "the domain shut down to restart");
     return status == XVMI_ERR_GONE ? come_back(g, changed, err) : status;
 }
 
@@ -216,7 +230,7 @@ static enum xvmi_status guest_nics(void *ctx, const struct xvmi_nic **nics, size
 static enum xvmi_status guest_event_fd(void *ctx, int *fd, struct xvmi_error *err)
 {
     struct guest *g = ctx;
-    return xe_watch_start(&g->watch, &g->host, g->domain.domid, g->name, fd, err);
+    return xe_watch_start(&g->watch, &g->domain, g->name, fd, err);
 }
 
 static enum xvmi_status guest_event(void *ctx, enum xvmi_vm_event *event, struct xvmi_error *err)

@@ -110,6 +110,7 @@ char *xe_host_value(const struct xe_host *host, const char *format, ...)
 enum xvmi_status xe_host_domain(const struct xe_host *host, uint32_t domid, xc_domaininfo_t *info,
                                 struct xvmi_error *err)
 {
+    *info = (xc_domaininfo_t){0};
     int n = xc_domain_getinfolist(host->xc, domid, 1, info);
     if (n < 0)
         return xe_host_failed(host, errno, "asking Xen about the domain", err);

@@ -78,18 +78,19 @@ enum { DOMAINS, MEMORY, DEVICES }; /* tokens: their digit */
 static bool set_watch(const struct xe_watch *watch, const char *path, int token)
 {
     char text[2] = {(char)('0' + token), 0};
-    return xs_watch(watch->host->store, path, text);
+    return xs_watch(watch->domain->host->store, path, text);
 }
 
-enum xvmi_status xe_watch_start(struct xe_watch *watch, const struct xe_host *host, uint32_t domid,
-                                const char *name, int *fd, struct xvmi_error *err)
+enum xvmi_status xe_watch_start(struct xe_watch *watch, struct xe_domain *domain, const char *name,
+                                int *fd, struct xvmi_error *err)
 {
     char memory[64], devices[64];
-    *fd = xs_fileno(host->store);
+    uint32_t domid = domain->domid;
+    *fd = xs_fileno(domain->host->store);
     if (watch->on && watch->domid == domid)
         return XVMI_OK;
     xe_watch_stop(watch);
-    *watch = (struct xe_watch){.host = host, .domid = domid, .name = name, .on = true};
+    *watch = (struct xe_watch){.domain = domain, .domid = domid, .name = name, .on = true};
     snprintf(memory, sizeof(memory), "/local/domain/%u/memory/target", domid);
     snprintf(devices, sizeof(devices), VIFS, domid);
     if (!set_watch(watch, memory, MEMORY) || !set_watch(watch, devices, DEVICES) ||
@@ -104,12 +105,13 @@ void xe_watch_stop(struct xe_watch *watch)
     char path[64];
     if (!watch->on)
         return;
+    struct xs_handle *store = watch->domain->host->store;
     snprintf(path, sizeof(path), "/local/domain/%u/memory/target", watch->domid);
-    xs_unwatch(watch->host->store, path, "1");
+    xs_unwatch(store, path, "1");
     snprintf(path, sizeof(path), VIFS, watch->domid);
-    xs_unwatch(watch->host->store, path, "2");
-    xs_unwatch(watch->host->store, "@introduceDomain", "0");
-    xs_unwatch(watch->host->store, "@releaseDomain", "0");
+    xs_unwatch(store, path, "2");
+    xs_unwatch(store, "@introduceDomain", "0");
+    xs_unwatch(store, "@releaseDomain", "0");
     watch->on = false;
 }
 
@@ -117,7 +119,7 @@ void xe_watch_stop(struct xe_watch *watch)
 static void drain(struct xe_watch *watch)
 {
     char **said;
-    while ((said = xs_check_watch(watch->host->store))) {
+    while ((said = xs_check_watch(watch->domain->host->store))) {
         const char *token = said[XS_WATCH_TOKEN];
         int which = token[0] - '0';
         if (which == MEMORY || which == DEVICES) {
@@ -138,8 +140,9 @@ static enum xvmi_vm_event after_end(struct xe_watch *watch)
     bool by_name;
     if (watch->told_end)
         return XVMI_VM_NOTHING;
-    bool back = watch->name && !xe_host_find(watch->host, watch->name, &other, &by_name, NULL);
-    if (!back && watch->name && watch->reboots)
+    bool back =
+        watch->name && !xe_host_find(watch->domain->host, watch->name, &other, &by_name, NULL);
+    if (!back && watch->name && xe_domain_is_away(watch->domain))
         return XVMI_VM_NOTHING; /* not yet: @introduceDomain will wake us */
     watch->told_end = true;
     return back ? XVMI_VM_RESET : XVMI_VM_ENDED;
@@ -148,16 +151,13 @@ static enum xvmi_vm_event after_end(struct xe_watch *watch)
 static enum xvmi_vm_event next_of_domain(struct xe_watch *watch)
 {
     xc_domaininfo_t info;
-    if (xe_host_domain(watch->host, watch->domid, &info, NULL))
+    if (xe_domain_look(watch->domain, &info, NULL))
         return after_end(watch);
-    if (!(info.flags & XEN_DOMINF_shutdown))
+    bool stopped = info.flags & XEN_DOMINF_shutdown;
+    if (stopped == watch->told_stop)
         return XVMI_VM_NOTHING;
-    watch->reboots =
-        (info.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask) == SHUTDOWN_reboot;
-    if (watch->told_stop)
-        return XVMI_VM_NOTHING;
-    watch->told_stop = true;
-    return XVMI_VM_STOPPED;
+    watch->told_stop = stopped;
+    return stopped ? XVMI_VM_STOPPED : XVMI_VM_RESUMED;
 }
 
 enum xvmi_status xe_watch_next(struct xe_watch *watch, enum xvmi_vm_event *event,

@@ -6,7 +6,7 @@
 
 #include <xvmi/mem.h>
 
-#include "host.h"
+#include "domain.h"
 
 #define XE_NICS 64u /* looked at, of one domain */
 
@@ -19,18 +19,17 @@ XVMI_CHECKED enum xvmi_status xe_store_nics(const struct xe_host *host, uint32_t
 bool xe_parse_mac(const char *text, uint8_t mac[6]);
 
 struct xe_watch {
-    const struct xe_host *host;
-    uint32_t domid;
+    struct xe_domain *domain;
+    uint32_t domid;   /* its number when this was started */
     const char *name; /* of the domain, when it was opened by name; NULL: it ends with its number */
     bool on, quiet[3]; /* xenstore fires each watch once when it is set */
-    bool reboots;      /* it shut down to start again */
     bool told_stop, told_end;
     bool memory, devices; /* to be told */
 };
 
-XVMI_CHECKED enum xvmi_status xe_watch_start(struct xe_watch *watch, const struct xe_host *host,
-                                             uint32_t domid, const char *name, int *fd,
-                                             struct xvmi_error *err);
+/* Also when the domain has another number now. */
+XVMI_CHECKED enum xvmi_status xe_watch_start(struct xe_watch *watch, struct xe_domain *domain,
+                                             const char *name, int *fd, struct xvmi_error *err);
 XVMI_CHECKED enum xvmi_status xe_watch_next(struct xe_watch *watch, enum xvmi_vm_event *event,
                                             struct xvmi_error *err);
 void xe_watch_stop(struct xe_watch *watch);

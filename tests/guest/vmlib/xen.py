@@ -10,27 +10,46 @@ from . import debian, kernel, machine, store, userland
 
 HYPERVISOR = "xen-hypervisor-4.17-amd64"
 PACKAGES = """curl ethtool iproute2 iputils-ping kmod libbpf1 libdwarf1 libelf1 libjansson4 liblzo2-2
-    libsnappy1v5 libxenmisc4.17 libzstd1 netcat-openbsd procps python3 tcpdump xen-utils-4.17
-    xenstore-utils zlib1g""".split()
+    libsnappy1v5 libxenmisc4.17 libzstd1 netcat-openbsd procps python3 qemu-system-xen seabios
+    tcpdump xen-utils-4.17 xenstore-utils zlib1g""".split()
+GRUB_FILES = pathlib.Path("/usr/lib/grub/i386-pc")
 DOM0_KERNEL = "6.1-generic"  # the cloud kernel cannot be dom0
 GUEST_KERNEL = "6.1"
 SPARE_MIB = 256
-QEMU_MIB = 1500
+QEMU_MIB = 1750
 # Without +npt only PV guests start; -cpu max takes dom0 down early.
 CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"
-GUESTS = {"pv": 2, "pvh": 3}  # and the last byte of their addresses
+GUESTS = {"pv": (2, "vdc"), "pvh": (3, "vdd"), "hvm": (4, "vdg")}  # last byte of addresses, disk
+COMMAND_LINE = "console=hvc0 quiet loglevel=3 panic=0 guest-number={number}"
 GUEST = """\
 name = "{name}"
 type = "{name}"
 memory = 192
 vcpus = 1
-kernel = "/xvmi/guests/vmlinuz"
-ramdisk = "/xvmi/guests/initrd"
-extra = "console=hvc0 quiet loglevel=3 panic=0 guest-number={number}"
 disk = ["vdev=xvda,access=rw,script=/xvmi/tests/guest/xen-block,target=/dev/{root}",
         "vdev=xvdb,access=ro,script=/xvmi/tests/guest/xen-block,target=/dev/vde"]
-vif = ["mac=00:16:3e:00:00:{number:02},bridge=br0,script=/xvmi/tests/guest/xen-vif"]
+vif = ["mac=00:16:3e:00:00:{number:02},type=vif,bridge=br0,script=/xvmi/tests/guest/xen-vif"]
 on_crash = "preserve"
+"""
+DIRECT = """\
+kernel = "/xvmi/guests/vmlinuz"
+ramdisk = "/xvmi/guests/initrd"
+extra = "{command_line}"
+"""
+# The device model hands a kernel over byte by byte, which takes minutes. So that is GRUB, which
+# fetches Linux from the disk that dom0 has at /xvmi.
+GRUB = """\
+kernel = "/xvmi/guests/grub"
+device_model_args = ["-drive", "file=/dev/vdf,format=raw,if=virtio,readonly=on"]
+vga = "none"
+vnc = 0
+hpet = 0
+"""
+GRUB_CONFIG = """\
+set root=(hd0)
+linux /guests/vmlinuz {command_line}
+initrd /guests/initrd
+boot
 """
 
 
@@ -101,13 +120,29 @@ class Host(machine.Machine):
         guests = top / "guests"
         guests.mkdir()
         shutil.copy(guest / "vmlinuz", guests)
+        initrd = guests / "initrd"
         userland.initramfs(guest / "lib/modules" / (guest / "release").read_text().strip(),
-                           guests / "initrd", kernel.XEN_MODULES)
-        for (name, number), root in zip(GUESTS.items(), ("vdc", "vdd")):
+                           initrd, kernel.XEN_MODULES)
+        initrd.write_bytes(gzip.compress(initrd.read_bytes()))
+        for name, (number, root) in GUESTS.items():
+            command_line = COMMAND_LINE.format(number=number)
+            boot = GRUB if name == "hvm" else DIRECT.format(command_line=command_line)
             (guests / f"{name}.cfg").write_text(
-                GUEST.format(name=name, number=number, root=root))
+                GUEST.format(name=name, number=number, root=root) + boot)
+            if name == "hvm":
+                self._grub(guests / "grub", GRUB_CONFIG.format(command_line=command_line))
         store.ext4_image(top, self.home / "tree.img", 16)
         shutil.rmtree(top)
+
+    @staticmethod
+    def _grub(target, config):
+        """Writes GRUB in the form of a kernel, for a BIOS to start."""
+        script = target.with_suffix(".cfg")
+        script.write_text(config)
+        core = target.with_suffix(".img")
+        store.run("grub-mkimage", "-O", "i386-pc", "-p", "/", "-c", script, "-o", core,
+                  "biosdisk", "ext2", "linux")
+        target.write_bytes((GRUB_FILES / "lnxboot.img").read_bytes() + core.read_bytes())
 
     def _initramfs(self, modules):
         userland.initramfs(modules, self.home / "initrd", init="dom0-init")
@@ -137,7 +172,8 @@ class Host(machine.Machine):
                            (userland.image(), "snapshot=on"),
                            (userland.image(), "snapshot=on"),
                            (guest / "modules.img", "readonly=on"),
-                           (self.home / "tree.img", "readonly=on")):
+                           (self.home / "tree.img", "readonly=on"),
+                           (userland.image(), "snapshot=on")):
             command += ["-drive", f"file={disk},format=raw,if=virtio,{more}"]
         return command + self._ports()
 
