@@ -15,8 +15,9 @@
  * differs. If it does not differ, no word is from a later write; and none is older, since the
  * first load synchronised with the store that made the number even. All words are atomics:
  * there is no data race in C's sense, but for the compared keys on x86, which match.h argues about.
- * The number has 32 bits; a reader would have to sleep through exactly a multiple of 2^31 writes of
- * one slot to be fooled.
+ * Numbers are drawn from the stripe. They have 32 bits; a reader would have to sleep through
+ * exactly a multiple of 2^31 writes of the stripe, and the last one would have to be to its slot,
+ * to be fooled.
  *
  * No waiting. A reader that finds the number odd or changed tries again XC_READ_TRIES times,
  * then says "miss". It never depends on the writer going on.

@@ -80,10 +80,13 @@ static int find_locked(const struct place *at, const struct xc_key *key)
     return -1;
 }
 
-/* Make the sequence number odd; returns the word that makes it even again. */
-static uint64_t write_begin(struct xc_entry *entry, const struct xc_key *key)
+/* Make the sequence number odd; returns the word that makes it even again. Numbers come from the
+ * stripe, so that nobody waits for the memory of an entry that will only be written. */
+static uint64_t write_begin(struct xc_stripe *stripe, struct xc_entry *entry,
+                            const struct xc_key *key)
 {
-    uint32_t seq = (uint32_t)atomic_load_explicit(&entry->w[0], memory_order_relaxed);
+    uint32_t seq = atomic_load_explicit(&stripe->seq, memory_order_relaxed);
+    atomic_store_explicit(&stripe->seq, seq + 2, memory_order_relaxed);
     atomic_store_explicit(&entry->w[0], key->w[0] | (seq + 1), memory_order_relaxed);
     return key->w[0] | (uint32_t)(seq + 2);
 }
@@ -134,7 +137,7 @@ static bool write_slot(const struct place *at, unsigned slot, const struct xc_ke
 {
     struct xc_entry *entry = &at->cache->entries[at->first + slot];
     struct xc_detail *detail = &at->cache->details[at->first + slot];
-    uint64_t w0 = write_begin(entry, key);
+    uint64_t w0 = write_begin(at->stripe, entry, key);
     for (unsigned i = 1; i < 6; i++)
         set(&entry->w[i], key->w[i]);
     set(&entry->w[6], (uint64_t)decision->rule << 32 | (uint32_t)stamp);
@@ -167,8 +170,7 @@ static unsigned best_empty(unsigned empty, unsigned home)
 /* A slot for a new flow: an empty one, else the one whose turn it is. */
 static unsigned take_slot(const struct place *at, bool *evicted)
 {
-    uint64_t was = atomic_load_explicit(&at->group->state, memory_order_relaxed);
-    uint64_t state = was;
+    uint64_t state = atomic_load_explicit(&at->group->state, memory_order_relaxed);
     unsigned empty = xc_match(at->group, 0), pos, slot;
     if (empty) {
         slot = best_empty(empty, at->home);
@@ -179,8 +181,7 @@ static unsigned take_slot(const struct place *at, bool *evicted)
         slot = xc_sieve_slot(state, pos);
     }
     *evicted = !empty;
-    state = xc_sieve_renew(state, pos);
-    atomic_fetch_xor_explicit(&at->group->state, was ^ state, memory_order_relaxed);
+    atomic_store_explicit(&at->group->state, xc_sieve_renew(state, pos), memory_order_relaxed);
     return slot;
 }
 
@@ -237,34 +238,38 @@ bool xc_decision_valid(const struct xvmi_cache *cache, const struct xvmi_decisio
     }
 }
 
-static bool allowed(const struct xvmi_cache *cache, const struct xvmi_flow *flow,
-                    const struct xvmi_decision *decision, uint64_t stamp)
+/* xvmi_flow_valid() by words, for the reason that xc_flow_word() has. */
+static bool key_valid(const struct xc_key *key, const struct xvmi_flow *flow)
 {
-    return xvmi_flow_valid(flow) && xc_decision_valid(cache, decision) &&
+    static const union {
+        uint8_t bytes[8];
+        uint64_t word;
+    } behind_v4 = {{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}};
+    if (flow->direction > XVMI_FLOW_IN)
+        return false;
+    if (flow->family == 10)
+        return true;
+    return flow->family == 2 &&
+           !(((key->w[2] | key->w[4]) & behind_v4.word) | key->w[3] | key->w[5]);
+}
+
+static bool allowed(const struct xvmi_cache *cache, const struct xc_key *key,
+                    const struct xvmi_flow *flow, const struct xvmi_decision *decision,
+                    uint64_t stamp)
+{
+    return key_valid(key, flow) && xc_decision_valid(cache, decision) &&
            (uint32_t)stamp <= atomic_load_explicit(&cache->clock, memory_order_acquire);
 }
 
-enum xvmi_status xc_insert(struct xvmi_cache *cache, const struct xvmi_flow *flow,
-                           const struct xvmi_decision *decision, uint64_t stamp, bool keep,
-                           bool is_due)
+/* The memory accesses of an insert are begun before the lock, whose instruction waits for all
+ * stores and holds up all loads. First what the hash tells, */
+static void fetch_group(const struct place *at)
 {
-    if (!allowed(cache, flow, decision, stamp))
-        return XVMI_ERR_INVALID;
-    struct xc_key key = xc_key(flow);
-    struct place at = locate(cache, flow);
-    lock(at.stripe);
-    enum xvmi_status status = insert_locked(&at, &key, flow->vm, decision, stamp, keep, is_due);
-    unlock(at.stripe);
-    return status;
+    __builtin_prefetch(at->group, 1);
+    __builtin_prefetch(at->stripe, 1);
 }
 
-enum xvmi_status xvmi_cache_insert(struct xvmi_cache *cache, const struct xvmi_flow *flow,
-                                   const struct xvmi_decision *decision, uint64_t stamp)
-{
-    return xc_insert(cache, flow, decision, stamp, false, false);
-}
-
-/* Fetch the slot that a new flow will probably get. */
+/* then the slot that a new flow will probably get. */
 static void fetch_slot(const struct place *at)
 {
     uint64_t state = atomic_load_explicit(&at->group->state, memory_order_relaxed);
@@ -279,11 +284,33 @@ static void fetch_slot(const struct place *at)
     __builtin_prefetch(&at->cache->details[at->first + slot], 1);
 }
 
+enum xvmi_status xc_insert(struct xvmi_cache *cache, const struct xvmi_flow *flow,
+                           const struct xvmi_decision *decision, uint64_t stamp, bool keep,
+                           bool is_due)
+{
+    struct xc_key key = xc_key(flow);
+    if (!allowed(cache, &key, flow, decision, stamp))
+        return XVMI_ERR_INVALID;
+    struct place at = locate(cache, flow);
+    fetch_group(&at);
+    fetch_slot(&at);
+    lock(at.stripe);
+    enum xvmi_status status = insert_locked(&at, &key, flow->vm, decision, stamp, keep, is_due);
+    unlock(at.stripe);
+    return status;
+}
+
+enum xvmi_status xvmi_cache_insert(struct xvmi_cache *cache, const struct xvmi_flow *flow,
+                                   const struct xvmi_decision *decision, uint64_t stamp)
+{
+    return xc_insert(cache, flow, decision, stamp, false, false);
+}
+
 size_t xvmi_cache_insert_batch(struct xvmi_cache *cache, const struct xvmi_flow *flows,
                                const struct xvmi_decision *decisions, const uint64_t *stamps,
                                size_t n, enum xvmi_status *statuses)
 {
-    enum { BATCH = 16 };
+    enum { BATCH = 32 };
     struct place at[BATCH];
     struct xc_key keys[BATCH];
     size_t kept = 0;
@@ -292,15 +319,14 @@ size_t xvmi_cache_insert_batch(struct xvmi_cache *cache, const struct xvmi_flow 
         for (size_t i = 0; i < m; i++) {
             keys[i] = xc_key(&flows[done + i]);
             at[i] = locate(cache, &flows[done + i]);
-            __builtin_prefetch(at[i].group, 1);
-            __builtin_prefetch(at[i].stripe, 1);
+            fetch_group(&at[i]);
         }
         for (size_t i = 0; i < m; i++)
             fetch_slot(&at[i]);
         for (size_t i = 0; i < m; i++) {
             size_t k = done + i;
             statuses[k] = XVMI_ERR_INVALID;
-            if (!allowed(cache, &flows[k], &decisions[k], stamps[k]))
+            if (!allowed(cache, &keys[i], &flows[k], &decisions[k], stamps[k]))
                 continue;
             lock(at[i].stripe);
             statuses[k] = insert_locked(&at[i], &keys[i], flows[k].vm, &decisions[k], stamps[k],
@@ -333,7 +359,7 @@ static enum xvmi_status revalidate_locked(const struct place *at, const struct x
     if (hot & XC_HOT_PACKETS)
         pace = pace << 32 | (uint32_t)pace;
 
-    uint64_t w0 = write_begin(entry, key);
+    uint64_t w0 = write_begin(at->stripe, entry, key);
     set(&entry->w[7], hot | deadline(hot, pace, now));
     set(&detail->pace, pace);
     set(&detail->validated, now);

@@ -13,9 +13,9 @@
  * hand soon comes by newcomers that nobody asked for again. So a flood of flows that are
  * seen once passes through few slots and leaves the others alone.
  *
- * Readers set marks at any time; the rest belongs to who holds the lock. A writer computes
- * the next word from a snapshot and applies the difference by xor (xc_group.state): marks
- * set meanwhile stay, for only writers clear any.
+ * Readers set marks at any time; the rest belongs to who holds the lock. A writer computes the next
+ * word from a snapshot and stores it. Marks set in between are lost, which the next hit makes good;
+ * a reader's fetch_or cannot undo the store.
  */
 
 #include <stdint.h>

@@ -62,7 +62,9 @@ struct xc_counter {
 /* Groups share locks: all g with the same g & stripe_mask. */
 struct xc_stripe {
     _Atomic uint32_t lock;
-    /* Statistics, written under the lock. */
+    /* The rest is written under the lock. */
+    _Atomic uint32_t seq; /* the last sequence number of an entry */
+    /* Statistics */
     _Atomic uint64_t inserted, replaced, evicted, removed, refused;
 } __attribute__((aligned(XC_LINE)));
 
