@@ -13,6 +13,11 @@
 #include "filter.h"
 
 #define MS 1000000u
+/* Processes are looked at so often, with so many reads before frames have their turn, and so many
+ * turns before others go on the next time. */
+#define TEND_MS    1000
+#define TEND_READS 500
+#define TEND_TURNS 64
 /* Between looks for a kernel. */
 #define STALE_MS 250
 /* Between looks because of hints: a guest can give as many as it likes. */
@@ -243,7 +248,20 @@ void filter_hear_guest(struct filter_session *s)
     }
 }
 
+bool filter_tend(struct filter_session *s)
+{
+    bool done;
+    if (!s->finder || now_ns() - s->tended < TEND_MS * (uint64_t)MS ||
+        xvmi_finder_tend(s->finder, TEND_READS, &done))
+        return false;
+    if (!done && ++s->tend_turns < TEND_TURNS)
+        return true;
+    s->tended = now_ns();
+    s->tend_turns = 0;
+    return false;
+}
+
 int filter_patience(const struct filter_session *s)
 {
-    return s->stale ? STALE_MS : s->hinted ? HINT_MS : -1;
+    return s->stale ? STALE_MS : TEND_MS;
 }

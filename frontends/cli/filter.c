@@ -187,7 +187,9 @@ static void work(struct filter_session *s)
 static void serve(struct filter_session *s)
 {
     struct epoll_event events[4];
-    int n = epoll_wait(s->epoll, events, 4, filter_patience(s));
+    int n = epoll_wait(s->epoll, events, 4, 0);
+    if (!n && !filter_tend(s))
+        n = epoll_wait(s->epoll, events, 4, filter_patience(s));
     if (n < 0 && errno != EINTR)
         fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
     bool frames = false;

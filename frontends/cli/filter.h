@@ -48,6 +48,8 @@ struct filter_session {
     bool nic_known;          /* it is: the guest has none by the device's name otherwise */
     struct filter_boot boot; /* of the kernel that was looked into last */
     uint64_t tried;          /* when a kernel was looked for last */
+    uint64_t tended;         /* when processes were looked at last, so that they are known */
+    uint32_t tend_turns;     /* since */
     uint64_t clock, clock_at; /* the guest's clock when it was looked at, and by ours */
     int signals;             /* signalfd */
     int life;                /* xvmi_vm_event_fd(); -1: the guest does not tell */
@@ -71,7 +73,9 @@ void filter_look_again(struct filter_session *s);
 void filter_find_kernel(struct filter_session *s);
 /* Before frames are decided about: does the kernel that we know run? */
 void filter_check_kernel(struct filter_session *s);
-/* How long the loop may wait, in ms; -1: for ever. */
+/* Nothing waits: get to know more processes. False: that is enough for now. */
+bool filter_tend(struct filter_session *s);
+/* How long the loop may wait, in ms. */
 int filter_patience(const struct filter_session *s);
 /* Its devices, as they are now. */
 void filter_read_nics(struct filter_session *s);
