@@ -247,7 +247,7 @@ int cmd_owner(int argc, char **argv)
         .doc = "Say who inside a guest is behind a flow, as it is seen on the wire."
                "\v"
                "FLOW is one argument: PROTOCOL LOCAL REMOTE, the guest's side first. Protocols are "
-               "tcp, udp, udplite, icmp (LOCAL:ID is the id of an echo) and raw (LOCAL:PROTOCOL). IPv6 "
+               "tcp, udp, udplite, sctp, icmp (LOCAL:ID is the id of an echo) and raw (LOCAL:PROTOCOL). IPv6 "
                "addresses with a port stand in brackets.\n"
                "\n"
                "Examples:\n"

@@ -14,6 +14,8 @@ const char *sock_proto(const struct xvmi_socket *socket)
         return "udp";
     case XVMI_SOCKET_UDPLITE:
         return "udplite";
+    case XVMI_SOCKET_SCTP:
+        return "sctp";
     case XVMI_SOCKET_RAW:
         return "raw";
     case XVMI_SOCKET_PING:

@@ -5,6 +5,7 @@
  * type id is fetched through accessors that check their range.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/btf.h>
@@ -80,7 +81,9 @@ static enum xvmi_status check_types(const uint8_t *data, uint32_t size, struct x
     return XVMI_OK;
 }
 
-static enum xvmi_status check_blob(const uint8_t *data, size_t size, struct xvmi_error *err)
+/* `extends`: its strings go on where those of another blob end. */
+static enum xvmi_status check_blob(const uint8_t *data, size_t size, bool extends,
+                                   struct xvmi_error *err)
 {
     struct btf_header h;
     if (size < sizeof(h) || size > UINT32_MAX)
@@ -97,7 +100,7 @@ static enum xvmi_status check_blob(const uint8_t *data, size_t size, struct xvmi
         h.type_off + h.type_len > h.str_off)
         return xvmi_error_set(err, XVMI_ERR_FORMAT, "BTF: sections lie outside of %zu bytes", size);
     const uint8_t *strings = data + h.hdr_len + h.str_off;
-    if (!h.str_len || strings[0] || strings[h.str_len - 1])
+    if (!h.str_len || (strings[0] && !extends) || strings[h.str_len - 1])
         return xvmi_error_set(err, XVMI_ERR_FORMAT, "BTF: strings do not begin and end with NUL");
     return check_types(data + h.hdr_len + h.type_off, h.type_len, err);
 }
@@ -236,7 +239,7 @@ static enum xvmi_status scan(struct xt_builder *b, struct btf_source *source,
 enum xvmi_status xt_builder_add_btf(struct xt_builder *builder, const void *data, size_t size,
                                     struct xvmi_error *err)
 {
-    enum xvmi_status status = check_blob(data, size, err);
+    enum xvmi_status status = check_blob(data, size, false, err);
     if (status)
         return status;
     xb_cleanup(free_btf) struct btf *btf = btf__new(data, (uint32_t)size);
@@ -250,4 +253,49 @@ enum xvmi_status xt_builder_add_btf(struct xt_builder *builder, const void *data
     if (!status)
         builder->source = XVMI_SOURCE_BTF;
     return status;
+}
+
+static uint8_t *put(uint8_t *to, const void *data, size_t len)
+{
+    memcpy(to, data, len);
+    return to + len;
+}
+
+/* Numbers of types and offsets of strings go on from those of the kernel's BTF, so one behind the
+ * other they are one. */
+enum xvmi_status xt_builder_add_module_btf(struct xt_builder *builder, const void *base,
+                                           size_t base_size, const void *module, size_t module_size,
+                                           struct xvmi_error *err)
+{
+    struct btf_header a, b, joined;
+    enum xvmi_status status = check_blob(base, base_size, false, err);
+    if (!status)
+        status = check_blob(module, module_size, true, err);
+    if (status)
+        return status;
+    memcpy(&a, base, sizeof(a));
+    memcpy(&b, module, sizeof(b));
+    const uint64_t types = (uint64_t)a.type_len + b.type_len,
+                   strings = (uint64_t)a.str_len + b.str_len;
+    const uint64_t size = sizeof(joined) + types + strings;
+    if (size > UINT32_MAX)
+        return xvmi_error_set(err, XVMI_ERR_FORMAT, "BTF: %llu bytes cannot be one",
+                              (unsigned long long)size);
+    xb_auto_free uint8_t *data = malloc(size);
+    if (!data)
+        return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "no memory for BTF");
+    joined = (struct btf_header){.magic = BTF_MAGIC,
+                                 .version = BTF_VERSION,
+                                 .hdr_len = sizeof(joined),
+                                 .type_len = (uint32_t)types,
+                                 .str_off = (uint32_t)types,
+                                 .str_len = (uint32_t)strings};
+    const uint8_t *in_base = (const uint8_t *)base + a.hdr_len;
+    const uint8_t *in_module = (const uint8_t *)module + b.hdr_len;
+    uint8_t *to = put(data, &joined, sizeof(joined));
+    to = put(to, in_base + a.type_off, a.type_len);
+    to = put(to, in_module + b.type_off, b.type_len);
+    to = put(to, in_base + a.str_off, a.str_len);
+    put(to, in_module + b.str_off, b.str_len);
+    return xt_builder_add_btf(builder, data, size, err);
 }

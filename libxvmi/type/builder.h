@@ -24,13 +24,19 @@ void xt_builder_free(struct xt_builder *builder);
  * whichever it has (XVMI_SOURCE_NONE: DWARF first); a vmlinux also gives symbols and build-id. */
 XVMI_CHECKED enum xvmi_status xt_builder_add_btf(struct xt_builder *builder, const void *data,
                                                  size_t size, struct xvmi_error *err);
+/* Types of a module: its BTF goes on where the kernel's ends. */
+XVMI_CHECKED enum xvmi_status xt_builder_add_module_btf(struct xt_builder *builder,
+                                                        const void *base, size_t base_size,
+                                                        const void *module, size_t module_size,
+                                                        struct xvmi_error *err);
 XVMI_CHECKED enum xvmi_status xt_builder_add_vmlinux(struct xt_builder *builder, const char *path,
                                                      enum xvmi_profile_source source,
                                                      struct xvmi_error *err);
 
 /* Offer one symbol; ignored unless wanted, the first of a name counts. A static variable of a
- * function ("name.17") goes by its bare name unless something has just that name. Fast: called for each of
- * 150,000 names. `addr` is as linked (KASLR offset taken off, per-CPU symbols as offsets). */
+ * function ("name.17") goes by its bare name unless something has just that name. Fast: called for
+ * each of 150,000 names. `addr` is as linked (KASLR offset taken off, per-CPU symbols as offsets).
+ */
 void xt_builder_add_symbol(struct xt_builder *builder, const char *name, size_t len, uint64_t addr);
 
 /* Who the kernel is. Either may be left out (NULL, 0). */

@@ -46,6 +46,19 @@ static void *good(size_t *size)
     return btf_writer_finish(&w, size);
 }
 
+/* A module's goes on where the kernel's ends. */
+static enum xvmi_status add(struct xt_builder *builder, const uint8_t *blob, size_t size,
+                            bool module, struct xvmi_error *err)
+{
+    if (!module)
+        return xt_builder_add_btf(builder, blob, size, err);
+    size_t base_size;
+    void *base = good(&base_size);
+    enum xvmi_status status = xt_builder_add_module_btf(builder, base, base_size, blob, size, err);
+    free(base);
+    return status;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct xt_builder *builder = NULL;
@@ -65,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     /* A copy of exactly this size: reading behind it is seen. */
     uint8_t *exact = malloc(size ? size : 1);
     memcpy(exact, blob, size);
-    if (xt_builder_add_btf(builder, exact, size, &err) == XVMI_OK &&
+    if (add(builder, exact, size, data[0] & 2, &err) == XVMI_OK &&
         xt_builder_finish(builder, &profile, &err) == XVMI_OK)
         xvmi_profile_unref(profile);
     free(exact);

@@ -29,8 +29,11 @@ static struct xo_space image_space;
 static struct xvmi_error err;
 static struct xl_guest guest;
 
-static struct xvmi_flow flows[16];
+#define MAX_FLOWS 16
+static struct xvmi_flow flows[MAX_FLOWS];
 static size_t n_flows;
+static bool
+    with_sctp; /* the last of them is one of SCTP, which takes as long as a hundred others */
 
 /* Words worth damaging: host addresses inside the guest's memory. */
 static uint64_t *places[MAX_PLACES];
@@ -46,18 +49,19 @@ static void die(const char *what)
     (XVMI_WANT_TASK | XVMI_WANT_EXE | XVMI_WANT_CMDLINE | XVMI_WANT_CGROUP | XVMI_WANT_ANCESTRY)
 
 /* The sender of each flow, twice (the second time it is known), and of each socket. */
-static void ask_for_owners(struct xvmi_finder *finder, const struct xvmi_socket *sockets, size_t n)
+static void ask_for_owners(struct xvmi_finder *finder, const struct xvmi_socket *sockets, size_t n,
+                           size_t n_asked)
 {
     const struct xvmi_owner_query query = {.size = sizeof(query), .want = ALL_WANTED};
     static struct xvmi_owner owners[16];
     enum xvmi_status status[16];
     bool done;
-    for (size_t i = 0; i < n_flows; i++)
+    for (size_t i = 0; i < n_asked; i++)
         if (!xvmi_owner_find(finder, &flows[i], &query, &owners[0]) &&
             xvmi_owner_revalidate(finder, &owners[0].token))
             continue;
     if (xvmi_finder_tend(finder, 200, &done) |
-        xvmi_owner_find_batch(finder, flows, n_flows, NULL, owners, status))
+        xvmi_owner_find_batch(finder, flows, n_asked, NULL, owners, status))
         return;
     for (size_t i = 0; i < n && i < 16; i++)
         if (xvmi_owner_of(finder, &sockets[i], NULL, &owners[0]))
@@ -65,7 +69,7 @@ static void ask_for_owners(struct xvmi_finder *finder, const struct xvmi_socket 
 }
 
 /* Does what the API does; crashing, hanging and growing without bound are the only failures. */
-static void walk_everything(void)
+static void walk_everything(bool sctp)
 {
     struct xvmi_task *tasks = NULL;
     struct xvmi_socket *sockets = NULL;
@@ -89,7 +93,7 @@ static void walk_everything(void)
         xvmi_owner_scan_free(scan);
     const struct xvmi_finder_options small = {.size = sizeof(small), .index_memory = 64 << 10};
     if (!xl_finder_new(&guest, &small, &finder))
-        ask_for_owners(finder, sockets, n);
+        ask_for_owners(finder, sockets, n, with_sctp && !sctp ? n_flows - 1 : n_flows);
     xvmi_finder_free(finder);
     free(sockets);
 }
@@ -106,6 +110,38 @@ static void add_object(uint64_t gva, size_t size)
         add_place(xo_ptr(guest.space, gva + off, 8));
 }
 
+/* An object and what it points to. */
+static void add_graph(uint64_t gva, size_t size, int depth)
+{
+    add_object(gva, size);
+    for (size_t off = 0; off < size && depth; off += 8) {
+        const uint64_t *p = xo_ptr(guest.space, gva + off, 8);
+        if (p && xw_is_pointer(*p))
+            add_graph(*p, 256, depth - 1);
+    }
+}
+
+/* `guest-helper flows` listens there. SCTP's sockets are in no list. */
+static void add_sctp(void)
+{
+    struct xvmi_finder *finder = NULL;
+    static struct xvmi_owner owner;
+    struct xvmi_flow flow = {.proto = 132,
+                             .family = 2,
+                             .local = {10, 0, 0, 2},
+                             .remote = {10, 0, 0, 1},
+                             .lport = 7132,
+                             .rport = 9};
+    if (xl_finder_new(&guest, NULL, &finder))
+        die("no finder");
+    if (!xvmi_owner_find(finder, &flow, NULL, &owner) && owner.socket.addr) {
+        flows[n_flows++] = flow;
+        add_graph(owner.socket.addr, 2048, 1);
+        with_sctp = true;
+    }
+    xvmi_finder_free(finder);
+}
+
 /* Objects of every kind, found by an undisturbed walk. */
 static void find_places(void)
 {
@@ -115,7 +151,7 @@ static void find_places(void)
     if (xl_task_list(&guest, &tasks, &n_tasks) ||
         xl_socket_list(&guest, XVMI_SOCKET_ALL, &sockets, &n))
         die("walking undisturbed");
-    for (size_t i = 0; i < n && n_flows < 16; i++) {
+    for (size_t i = 0; i < n && n_flows < MAX_FLOWS - 1; i++) {
         if (sockets[i].kind > XVMI_SOCKET_UDP || !sockets[i].lport)
             continue;
         struct xvmi_flow *flow = &flows[n_flows++];
@@ -158,6 +194,7 @@ static void find_places(void)
     }
     free(tasks);
     free(sockets);
+    add_sctp();
 }
 
 static void make_toy(void)
@@ -278,6 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint64_t *at, old;
     } undo[MAX_DAMAGE];
     size_t n = 0;
+    const bool sctp = size && data[0] % 64 == 0;
     for (; size >= 8 && n < MAX_DAMAGE; data += 8, size -= 8) {
         uint16_t place, how;
         uint32_t value;
@@ -291,7 +329,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         *at = damaged(*at, how, value);
     }
     xo_invalidate(guest.space);
-    walk_everything();
+    walk_everything(sctp);
     while (n--)
         *undo[n].at = undo[n].old;
     return 0;

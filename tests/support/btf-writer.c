@@ -120,19 +120,31 @@ void btf_writer_enumerator(struct btf_writer *w, const char *name, int64_t value
     count_one(w);
 }
 
-void *btf_writer_finish(const struct btf_writer *w, size_t *size)
+static void *finish(const struct btf_writer *w, size_t types, size_t strings, size_t *size)
 {
+    const size_t types_len = w->types_len - types, strings_len = w->strings_len - strings;
     struct btf_header h = {.magic = BTF_MAGIC,
                            .version = BTF_VERSION,
                            .hdr_len = sizeof(h),
-                           .type_len = (uint32_t)w->types_len,
-                           .str_off = (uint32_t)w->types_len,
-                           .str_len = (uint32_t)w->strings_len};
-    *size = sizeof(h) + w->types_len + w->strings_len;
+                           .type_len = (uint32_t)types_len,
+                           .str_off = (uint32_t)types_len,
+                           .str_len = (uint32_t)strings_len};
+    *size = sizeof(h) + types_len + strings_len;
     uint8_t *blob = malloc(*size);
     assert(blob);
     memcpy(blob, &h, sizeof(h));
-    memcpy(blob + sizeof(h), w->types, w->types_len);
-    memcpy(blob + sizeof(h) + w->types_len, w->strings, w->strings_len);
+    memcpy(blob + sizeof(h), w->types + types, types_len);
+    memcpy(blob + sizeof(h) + types_len, w->strings + strings, strings_len);
     return blob;
+}
+
+void *btf_writer_finish(const struct btf_writer *w, size_t *size)
+{
+    return finish(w, 0, 0, size);
+}
+
+void *btf_writer_finish_module(const struct btf_writer *w, const struct btf_writer *kernel,
+                               size_t *size)
+{
+    return finish(w, kernel->types_len, kernel->strings_len, size);
 }

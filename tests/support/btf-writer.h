@@ -46,5 +46,8 @@ void btf_writer_enumerator(struct btf_writer *w, const char *name, int64_t value
 
 /* The blob, to be freed by the caller. */
 void *btf_writer_finish(const struct btf_writer *w, size_t *size);
+/* A module's: what `w` has that its copy `kernel`, made earlier, has not. */
+void *btf_writer_finish_module(const struct btf_writer *w, const struct btf_writer *kernel,
+                               size_t *size);
 
 #endif

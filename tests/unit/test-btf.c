@@ -332,3 +332,53 @@ Test(btf, cut_off_anywhere_is_an_error)
     }
     free(blob);
 }
+
+/* The kernel's types and a module's, which has a member of one of them. */
+static struct xvmi_profile *build_module(const struct xt_want *wants, size_t n, size_t cut,
+                                         struct xvmi_error *err)
+{
+    static struct btf_writer kernel;
+    struct xt_builder *builder = NULL;
+    struct xvmi_profile *profile = NULL;
+    size_t base_size, size;
+    begin();
+    uint32_t list = btf_writer_struct(&w, "list_head", 16);
+    btf_writer_member(&w, "next", u64, 0);
+    btf_writer_member(&w, "prev", u64, 64);
+    kernel = w;
+    btf_writer_struct(&w, "association", 64);
+    btf_writer_member(&w, "next", u32, 0); /* a name that the kernel has */
+    btf_writer_member(&w, "peers", list, 128);
+    cr_assert_eq(xt_builder_new(wants, n, &builder, err), XVMI_OK, "%s", err->text);
+    void *base = btf_writer_finish(&kernel, &base_size);
+    void *module = btf_writer_finish_module(&w, &kernel, &size);
+    if (!xt_builder_add_module_btf(builder, base, base_size, module, size - cut, err) &&
+        xt_builder_finish(builder, &profile, err))
+        cr_assert_null(profile);
+    free(base);
+    free(module);
+    xt_builder_free(builder);
+    return profile;
+}
+
+Test(btf, module)
+{
+    static const struct xt_want wants[] = {
+        {XT_SIZE, false, "association", ""},
+        {XT_MEMBER, false, "association", "next"},
+        {XT_MEMBER, false, "association", "peers.prev"},
+    };
+    struct xvmi_error err = XVMI_ERROR_INIT;
+    struct xvmi_profile *p = build_module(wants, N(wants), 0, &err);
+    uint32_t size = 0;
+    cr_assert_not_null(p, "%s", err.text);
+    cr_assert_eq(xvmi_profile_struct_size(p, "association", &size), XVMI_OK);
+    cr_assert_eq(size, 64);
+    expect_member(p, "association", "next",
+                  (struct xvmi_member){.offset = 0, .size = 4, .count = 1});
+    expect_member(p, "association", "peers.prev",
+                  (struct xvmi_member){.offset = 24, .size = 8, .count = 1});
+    xvmi_profile_unref(p);
+    cr_assert_null(build_module(wants, N(wants), 1, &err));
+    cr_assert_not_null(strstr(err.text, "sections lie outside"), "%s", err.text);
+}

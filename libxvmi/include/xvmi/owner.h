@@ -70,6 +70,7 @@ enum xvmi_via_socket {
     XVMI_VIA_RAW,       /* raw socket of this protocol */
     XVMI_VIA_PING,      /* ICMP echo socket with this id */
     XVMI_VIA_PACKET,    /* nothing but a packet socket can have sent it */
+    XVMI_VIA_SCTP,      /* SCTP: by local port, with an association of the flow or listening */
     XVMI_VIA_SOCKETS,   /* number of the above */
 };
 

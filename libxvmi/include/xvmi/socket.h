@@ -25,6 +25,7 @@ enum xvmi_socket_kind {
     XVMI_SOCKET_PING, /* SOCK_DGRAM with IPPROTO_ICMP(V6) */
     XVMI_SOCKET_PACKET,
     XVMI_SOCKET_UNIX,
+    XVMI_SOCKET_SCTP, /* found by xvmi_owner_find(); not listed */
     XVMI_SOCKET_KINDS,
 };
 #define XVMI_SOCKET_BIT(kind) (1u << (kind))

@@ -2,12 +2,17 @@
 #include "os/linux/module.h"
 
 #include <elf.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/cleanup.h"
+#include "type/builder.h"
 
 #define MAX_MODULES 4096
 #define MAX_SYMBOLS (1u << 17) /* of one module: xfs has some 10,000 */
 #define NAME_MAX_   64         /* MODULE_NAME_LEN is 56 on 64-bit */
 #define CHUNK       64
+#define MAX_BTF     ((size_t)64 << 20) /* the kernel's own takes 4 to 8 MiB */
 
 static enum xvmi_status find_module(struct xl_guest *g, const char *name, uint64_t *module)
 {
@@ -71,4 +76,74 @@ enum xvmi_status xl_module_symbols(struct xl_guest *g, const char *name,
             status = match_symbol(g, &chunk[i], strtab, symbols, n);
     }
     return status;
+}
+
+/* --- types --- */
+
+/* A struct btf (kernel/bpf/btf.c) holds what was loaded, header and all. */
+static enum xvmi_status read_btf(struct xl_guest *g, uint64_t btf, uint8_t **data, size_t *size)
+{
+    struct xw_fault fault;
+    uint64_t at, len;
+    if (xw_get(g->space, &g->lay, btf, btf_data, &at, &fault) ||
+        xw_get(g->space, &g->lay, btf, btf_data_size, &len, &fault))
+        return xl_fault(g, &fault);
+    if (!len || len > MAX_BTF)
+        return xvmi_error_set(g->err, XVMI_ERR_FORMAT, "BTF of %lu bytes", (unsigned long)len);
+    *data = malloc(len);
+    if (!*data)
+        return xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "no memory for BTF");
+    *size = len;
+    return xo_read(g->space, at, *data, len) ? xo_fault(g->space, g->err) : XVMI_OK;
+}
+
+static enum xvmi_status find_btf(struct xl_guest *g, const char *name, uint64_t *btf)
+{
+    const uint64_t head = g->sym.sym_btf_modules;
+    struct xw_fault fault;
+    uint64_t node;
+    char text[NAME_MAX_];
+    if (!head || !xw_has(g->lay.btf_module_list) || !xw_has(g->lay.btf_base))
+        return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED,
+                              "this kernel keeps no types of its modules");
+    if (xo_read_u64(g->space, head, &node))
+        return xo_fault(g->space, g->err);
+    for (int i = 0; i < MAX_MODULES && node != head && xw_is_pointer(node); i++) {
+        if (xw_get(g->space, &g->lay, node - g->lay.btf_module_list.off, btf_module_btf, btf,
+                   &fault))
+            return xl_fault(g, &fault);
+        if (xo_read_str(g->space, *btf + g->lay.btf_name.off, text, sizeof(text), NULL))
+            return xo_fault(g->space, g->err);
+        if (!strcmp(text, name))
+            return XVMI_OK;
+        if (xo_read_u64(g->space, node, &node))
+            return xo_fault(g->space, g->err);
+    }
+    return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED, "this kernel keeps no types of module %s",
+                          name);
+}
+
+enum xvmi_status xl_module_types(struct xl_guest *g, const char *name, const struct xt_want *wants,
+                                 size_t n, struct xvmi_profile **profile)
+{
+    xb_auto_free uint8_t *data = NULL, *base = NULL;
+    size_t size = 0, base_size = 0;
+    struct xt_builder *builder = NULL;
+    struct xw_fault fault;
+    uint64_t btf = 0, of_kernel = 0;
+    enum xvmi_status status = find_btf(g, name, &btf);
+    if (!status && xw_get(g->space, &g->lay, btf, btf_base, &of_kernel, &fault))
+        status = xl_fault(g, &fault);
+    if (!status)
+        status = read_btf(g, btf, &data, &size);
+    if (!status)
+        status = read_btf(g, of_kernel, &base, &base_size);
+    if (!status)
+        status = xt_builder_new(wants, n, &builder, g->err);
+    if (!status)
+        status = xt_builder_add_module_btf(builder, base, base_size, data, size, g->err);
+    if (!status)
+        status = xt_builder_finish(builder, profile, g->err);
+    xt_builder_free(builder);
+    return status ? xvmi_error_frame(g->err, status, "types of module %s", name) : XVMI_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef XL_MODULE_H
 #define XL_MODULE_H
 
-/* Symbols of a loaded module. */
+/* Symbols and types of a loaded module. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,5 +18,11 @@ struct xl_module_symbol {
 /* Fill in `symbols` from module `name`. XVMI_ERR_NOT_FOUND, without text, when it is not loaded. */
 XVMI_CHECKED enum xvmi_status xl_module_symbols(struct xl_guest *g, const char *name,
                                                 struct xl_module_symbol *symbols, size_t n);
+
+/* What `wants`, all optional or the answer is XVMI_ERR_NOT_FOUND, says of the module's types. Takes
+ * some 100 ms. XVMI_ERR_UNSUPPORTED when the guest's kernel keeps none. */
+XVMI_CHECKED enum xvmi_status xl_module_types(struct xl_guest *g, const char *name,
+                                              const struct xt_want *wants, size_t n,
+                                              struct xvmi_profile **profile);
 
 #endif

@@ -92,22 +92,32 @@ void xl_sockfind_init(struct xl_sockfind *f, struct xl_guest *g)
 {
     *f = (struct xl_sockfind){.g = g};
     xl_conntrack_init(&f->conntrack, g);
+    xl_sctp_init(&f->sctp, g);
 }
 
-void xl_sockfind_fini(struct xl_sockfind *f)
+/* How this kernel hashes, and where its modules have what, does not change: that stays known. */
+static void forget(struct xl_sockfind *f)
 {
     free(f->nets.v);
     free(f->tables);
     free(f->addrs.v);
-    /* How this kernel hashes does not change: that stays known. */
-    *f = (struct xl_sockfind){.g = f->g, .way = {f->way[0], f->way[1]}, .conntrack = f->conntrack};
+    f->nets = (struct xl_net_vec){0};
+    f->tables = NULL;
+    f->addrs = (struct xl_addr_list){0};
+    f->secret4 = f->secret6 = 0;
+}
+
+void xl_sockfind_fini(struct xl_sockfind *f)
+{
+    forget(f);
+    xl_sctp_fini(&f->sctp);
 }
 
 /* Look at namespaces, their addresses and the secrets anew. */
 enum xvmi_status xl_net_tables_read(struct xl_sockfind *f)
 {
     struct xl_guest *g = f->g;
-    xl_sockfind_fini(f);
+    forget(f);
     if (g->lay.size_sock_common > XL_SOCK_COMMON_MAX)
         return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED, "struct sock_common of %u bytes",
                               g->lay.size_sock_common);
@@ -124,7 +134,7 @@ enum xvmi_status xl_net_tables_read(struct xl_sockfind *f)
     for (size_t i = 0; i < f->nets.n && !status; i++)
         status = read_tables(g, f->nets.v[i].addr, &f->tables[i]);
     if (status)
-        xl_sockfind_fini(f); /* all of it or nothing */
+        forget(f); /* all of it or nothing */
     return status;
 }
 

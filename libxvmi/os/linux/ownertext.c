@@ -23,8 +23,8 @@ const char *xvmi_owner_kind_text(enum xvmi_owner_kind kind)
 
 const char *xvmi_via_socket_text(enum xvmi_via_socket via)
 {
-    static const char *const names[] = {"none",     "ehash", "listen", "udp-hash2",
-                                        "udp-hash", "raw",   "ping",   "packet"};
+    static const char *const names[] = {"none", "ehash", "listen", "udp-hash2", "udp-hash",
+                                        "raw",  "ping",  "packet", "sctp"};
     return (unsigned)via < XVMI_VIA_SOCKETS ? names[via] : "?";
 }
 

@@ -288,6 +288,24 @@ static enum xvmi_status find_packet(struct xl_sockfind *f, struct xl_query *q,
     return follow(f->g, &chain, q, found);
 }
 
+static enum xvmi_status find_sctp(struct xl_sockfind *f, struct xl_query *q, struct xl_found *found)
+{
+    struct xl_sctp_sockets sockets;
+    struct xl_common c;
+    enum xvmi_status status = xl_sctp_find(&f->sctp, q->net, q->t->hash_mix, &q->flow, &sockets);
+    const struct chain chain = {.head = sockets.slot, .score = xl_score_sctp};
+    found->via = XVMI_VIA_SCTP;
+    found->kind = XVMI_SOCKET_SCTP;
+    for (uint32_t i = 0; i < sockets.n && !status; i++) {
+        c.addr = sockets.sock[i];
+        if (xo_read(f->g->space, c.addr, c.raw, f->g->lay.size_sock_common))
+            return xo_fault(f->g->space, f->g->err);
+        keep_best(found, &chain, q, c.addr, xl_score_sctp(&f->g->lay, q, &c));
+    }
+    found->more = found->more || (found->n && sockets.more);
+    return status;
+}
+
 /* Sockets of the flow's own protocol. */
 static enum xvmi_status find_own(struct xl_sockfind *f, struct xl_query *q, struct xl_found *found)
 {
@@ -304,7 +322,7 @@ static enum xvmi_status find_own(struct xl_sockfind *f, struct xl_query *q, stru
     case IPPROTO_ICMPV6_:
         return find_ping(f, q, found);
     case IPPROTO_SCTP_:
-        return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED, "SCTP sockets are not looked up");
+        return find_sctp(f, q, found);
     case IPPROTO_UDPLITE_:
         found->kind = XVMI_SOCKET_UDPLITE;
         return q->t->udplite.hash ? find_udp(f, &q->t->udplite, q, found) : XVMI_OK;

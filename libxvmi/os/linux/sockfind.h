@@ -14,6 +14,7 @@
 #include "os/linux/conntrack.h"
 #include "os/linux/guest.h"
 #include "os/linux/netns.h"
+#include "os/linux/sctp.h"
 
 #define XL_SOCK_COMMON_MAX 256 /* bytes; a struct sock_common has 136 */
 
@@ -57,6 +58,7 @@ struct xl_sockfind {
     bool hotdata;              /* the secrets lie in net_hotdata: 6.9 or newer */
     struct xl_hash_way way[2]; /* IPv4, IPv6 */
     struct xl_conntrack conntrack;
+    struct xl_sctp sctp;
 };
 
 /* A flow and what a socket is compared with, in one namespace. */
@@ -79,7 +81,8 @@ struct xl_common {
  * explanation. */
 typedef int xl_score_fn(const struct xw_layout *lay, const struct xl_query *q,
                         const struct xl_common *c);
-xl_score_fn xl_score_established, xl_score_listener, xl_score_udp, xl_score_raw, xl_score_packet;
+xl_score_fn xl_score_established, xl_score_listener, xl_score_udp, xl_score_raw, xl_score_packet,
+    xl_score_sctp;
 
 /* Sockets that explain a flow equally well; usually one. */
 struct xl_found {

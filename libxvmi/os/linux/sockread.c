@@ -128,9 +128,10 @@ static int read_socket(struct xl_guest *g, const struct xl_net_vec *nets, uint64
 }
 
 /* Is it in some chain, seen from both sides? */
-static bool is_linked(struct xl_guest *g, uint64_t addr)
+static bool is_linked(struct xl_guest *g, uint64_t addr, enum xvmi_socket_kind kind)
 {
-    uint64_t node = addr + g->lay.skc_node.off, back, forth;
+    const struct xw_field by = kind == XVMI_SOCKET_SCTP ? g->lay.skc_bind_node : g->lay.skc_node;
+    uint64_t node = addr + by.off, back, forth;
     return !xo_read_u64(g->space, node + 8, &back) && xw_is_pointer(back) &&
            !xo_read_u64(g->space, back, &forth) && forth == node;
 }
@@ -165,7 +166,7 @@ enum xvmi_status xl_socket_read(struct xl_guest *g, const struct xl_net_vec *net
     for (int i = 0; i < XL_RETRIES; i++) {
         int second = read_socket(g, nets, addr, kind, &again, &fault);
         bool same = !status && !second && !memcmp(out, &again, sizeof(again));
-        *gone = !is_linked(g, addr);
+        *gone = !is_linked(g, addr, kind);
         if (*gone)
             return XVMI_OK;
         if (same && family_fits(out))

@@ -117,6 +117,13 @@ int xl_score_raw(const struct xw_layout *lay, const struct xl_query *q, const st
            match_local(lay, q, c) && match_remote(lay, q, c);
 }
 
+/* Its association says that it is the one; which of those that listen, its address: more than one
+ * that it may be bound to are not known here. */
+int xl_score_sctp(const struct xw_layout *lay, const struct xl_query *q, const struct xl_common *c)
+{
+    return match_net_and_port(lay, q, c) ? 1 + match_local(lay, q, c) : 0;
+}
+
 int xl_score_packet(const struct xw_layout *lay, const struct xl_query *q,
                     const struct xl_common *c)
 {

@@ -18,7 +18,7 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
-enum { unused_proto = 99, shared_port = 7000 };
+enum { unused_proto = 99, shared_port = 7000, sctp_port = 7132 };
 
 static const int families[] = {AF_INET, AF_INET6};
 
@@ -226,6 +226,112 @@ static void udplite_body(void)
     }
 }
 
+/* --- SCTP --- */
+
+#define SCTP_GET_ASSOC_ID_LIST_ 29 /* include/uapi/linux/sctp.h */
+#define SCTP_SOCKOPT_PEELOFF_   102
+
+/* Before 5.11 kernels keep no types of their modules. */
+static const char *sctp_expects(void)
+{
+    return access("/sys/kernel/btf/sctp", F_OK) ? "unsupported" : "process";
+}
+
+static void sctp_flow(struct flow flow, int fd)
+{
+    flow.expect = sctp_expects();
+    flow_say(&flow);
+    if (!strcmp(flow.expect, "process"))
+        flow_held(&flow, fd);
+}
+
+/* What a client of `listening` sends. */
+static struct flow sctp_client(const char *name, int listening, int fd)
+{
+    union address server;
+    socklen_t size = sizeof(server);
+    must(getsockname(listening, &server.any, &size));
+    struct flow flow = flow_of(name, server.any.sa_family, IPPROTO_SCTP, fd);
+    flow.remote = server;
+    return flow;
+}
+
+static struct flow named(struct flow flow, const char *name)
+{
+    flow.name = name;
+    return flow;
+}
+
+/* One socket a connection, as in TCP. */
+static void sctp_one_to_one(int family)
+{
+    int listening = flow_bound(family, SOCK_STREAM, IPPROTO_SCTP, NULL, sctp_port);
+    must(listen(listening, 8));
+    sctp_flow(flow_of("SCTP listens", family, IPPROTO_SCTP, listening), listening);
+    for (int i = 0; i < 2; i++) {
+        int client = connection(listening, IPPROTO_SCTP);
+        struct flow flow = sctp_client(i ? "SCTP client 2" : "SCTP client", listening, client);
+        int accepted = must(accept4(listening, NULL, NULL, SOCK_CLOEXEC));
+        sctp_flow(flow, client);
+        sctp_flow(named(flow_turned(flow), i ? "SCTP accepted 2" : "SCTP accepted"), accepted);
+    }
+    int client = connection(listening, IPPROTO_SCTP);
+    sctp_flow(named(flow_turned(sctp_client("", listening, client)), "SCTP not accepted"),
+              listening);
+}
+
+/* Takes the association that came first out of a socket of many. */
+static int peel_off(int many)
+{
+    struct {
+        uint32_t n;
+        int32_t id[16];
+    } list = {0};
+    struct {
+        int32_t id;
+        int fd;
+    } peeled = {0};
+    socklen_t size = sizeof(list);
+    must(getsockopt(many, IPPROTO_SCTP, SCTP_GET_ASSOC_ID_LIST_, &list, &size));
+    peeled.id = list.id[0];
+    size = sizeof(peeled);
+    return must(getsockopt(many, IPPROTO_SCTP, SCTP_SOCKOPT_PEELOFF_, &peeled, &size));
+}
+
+/* One socket for all peers, of either side. */
+static void sctp_one_to_many(int family)
+{
+    static const char *const names[] = {"SCTP peeled off", "SCTP of many", "SCTP of many 2"};
+    int many = flow_bound(family, SOCK_SEQPACKET, IPPROTO_SCTP, any(family), 0);
+    must(listen(many, 8));
+    struct flow at = flow_of("", family, IPPROTO_SCTP, many), flows[3];
+    for (int i = 0; i < 3; i++) {
+        int client = flow_bound(family, SOCK_SEQPACKET, IPPROTO_SCTP, NULL, 0);
+        connect_to(client, family, NULL, ntohs(at.local.v4.sin_port));
+        flows[i] = flow_of("SCTP to many", family, IPPROTO_SCTP, client);
+        flows[i].remote = at.local;
+        if (!i)
+            sctp_flow(flows[i], client);
+    }
+    int peeled = peel_off(many);
+    for (int i = 0; i < 3; i++)
+        sctp_flow(named(flow_turned(flows[i]), names[i]), i ? many : peeled);
+}
+
+static void sctp_body(void)
+{
+    for (int i = 0; i < 2; i++) {
+        int fd = socket(families[i], SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+        if (fd < 0) {
+            truth_line("{\"kind\": \"missing\", \"name\": \"SCTP: %s\"}\n", strerror(errno));
+            return;
+        }
+        close(fd);
+        sctp_one_to_one(families[i]);
+        sctp_one_to_many(families[i]);
+    }
+}
+
 /* --- received by many --- */
 
 static void received(const char *name, int family, const char *group, int fd)
@@ -333,17 +439,26 @@ static void packet_body(void)
     flow_held(&flow, fd);
 }
 
+static const char *unknown_sctp(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP); /* loads the module */
+    if (fd < 0)
+        return "none";
+    close(fd);
+    return strcmp(sctp_expects(), "process") ? sctp_expects() : "none";
+}
+
 /* Nobody's, or nobody knows. */
 static void nobodys(void)
 {
     struct flow flow = {.family = AF_INET,
                         .local = flow_address(AF_INET, NULL, 5),
                         .remote = flow_address(AF_INET, "10.0.0.1", 6)};
-    static const struct {
+    const struct {
         const char *name;
         int proto;
         const char *expect;
-    } cases[] = {{"SCTP", IPPROTO_SCTP, "unsupported"},
+    } cases[] = {{"forged SCTP", IPPROTO_SCTP, unknown_sctp()},
                  {"forged TCP", IPPROTO_TCP, "none"},
                  {"forged UDP", IPPROTO_UDP, "none"},
                  {"forged ICMP", IPPROTO_ICMP, "none"}};
@@ -364,6 +479,7 @@ void flows(void)
     actor("flows-beside-2", alice, "/flows.slice/udp", beside_them_body);
     actor("flows-group", www_data, "/flows.slice/udp", reuseport_body);
     actor("flows-udplite", bob, "/flows.slice/udp", udplite_body);
+    actor("flows-sctp", alice, "/flows.slice/sctp", sctp_body);
     actor("flows-multi", carol, "/flows.slice/multi", multicast_body);
     actor("flows-broad", carol, "/flows.slice/multi", broadcast_body);
     actor("flows-raw", root, "/flows.slice/raw", raw_body);
