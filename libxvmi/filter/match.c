@@ -158,7 +158,7 @@ static enum xf_known get_socket(struct match *m, const struct xvmi_socket **sock
 {
     const struct xvmi_owner *owner;
     enum xf_known known = m->facts->owner(m->facts, false, &owner);
-    if (known == XF_KNOWN && owner->kind == XVMI_OWNER_NONE)
+    if (known == XF_KNOWN && (owner->kind == XVMI_OWNER_NONE || owner->mixed))
         known = XF_UNKNOWN;
     if (known == XF_KNOWN)
         *socket = &owner->socket;

@@ -32,6 +32,7 @@ uint64_t xf_sender(enum xvmi_status status, const struct xvmi_owner *owner)
     uint64_t number = xvmi_owner_token_number(&owner->token);
     for (uint32_t i = 1; i < owner->n_owners; i++)
         number = with_holder(number, &owner->owners[i].task);
+    number ^= owner->mixed; /* the conditions on users answer otherwise */
     return number > FOREIGN ? number : FOREIGN + 1;
 }
 

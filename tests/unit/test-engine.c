@@ -251,6 +251,22 @@ Test(engine, closing_connections_keep_their_verdict)
     xvmi_filter_free(filter);
 }
 
+/* Users are those of one socket among several: that is no answer. */
+Test(engine, sockets_of_several_users)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow uid 33 udp");
+    struct frame data = udp4(4000, 53, 18);
+    bool same;
+    struct xvmi_filter_event e = decide(filter, &data, S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && !e.uncertain);
+    guest.owner.mixed = true;
+    xvmi_filter_prove(filter, &e.flow, &e.decision.token, 1, &same);
+    cr_expect(!same);
+    e = decide(filter, &data, S + 1);
+    cr_expect(e.verdict == XVMI_VERDICT_DROP && e.uncertain);
+    xvmi_filter_free(filter);
+}
+
 /* Nothing opens a UDP flow: each frame asks whether the sender is the same. */
 Test(engine, unopened_flows_are_proven)
 {

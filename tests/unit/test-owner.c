@@ -248,12 +248,14 @@ Test(owner, a_kernel_socket_has_no_file)
     cr_assert_eq(toy.owner.kind, XVMI_OWNER_KERNEL);
 }
 
-Test(owner, udp_the_better_match_counts)
+Test(owner, udp_the_better_match_receives)
 {
     toy_udp(toy.server, "0.0.0.0", 53, 0, 0, 3);
     uint64_t bound = toy_udp(toy.client, "10.0.0.2", 53, 0, 0, 4);
     toy_open();
-    toy_ask(17, 53, 4000);
+    struct xvmi_flow in = toy_flow(17, "10.0.0.2", 53, "10.0.0.1", 4000);
+    in.direction = XVMI_FLOW_IN;
+    cr_assert_eq(xvmi_owner_find(toy.finder, &in, NULL, &toy.owner), XVMI_OK);
     cr_assert_eq(toy.owner.socket.addr, bound);
     cr_assert_eq(toy.owner.via_socket, XVMI_VIA_UDP_HASH2);
     cr_assert_eq(toy.owner.n_owners, 1);

@@ -172,6 +172,42 @@ Test(sockfind, a_link_that_leads_nowhere)
 
 /* --- groups --- */
 
+/* A socket that is connected is not the only one that can send from its port. */
+Test(sockfind, udp_is_sent_by_whoever_has_the_port)
+{
+    uint64_t connected = toy_udp(toy.client, "10.0.0.2", 4000, toy_ip("10.0.0.1"), 53, 3);
+    toy_udp(toy.server, "0.0.0.0", 4000, 0, 0, 4);
+    toy_open();
+    toy_ask(17, 4000, 53);
+    cr_assert_eq(toy.owner.n_owners, 2);
+    cr_assert_neq(toy.owner.owners[0].task.pid, toy.owner.owners[1].task.pid);
+    toy_ask(17, 4000, 54); /* not where it is connected to */
+    cr_assert_eq(toy.owner.n_owners, 1);
+    cr_assert_eq(toy.owner.owners[0].task.pid, 10);
+    struct xvmi_flow in = toy_flow(17, "10.0.0.2", 4000, "10.0.0.1", 53);
+    in.direction = XVMI_FLOW_IN;
+    cr_assert_eq(xvmi_owner_find(toy.finder, &in, NULL, &toy.owner), XVMI_OK);
+    cr_assert_eq(toy.owner.n_owners, 1);
+    cr_assert_eq(toy.owner.socket.addr, connected);
+}
+
+Test(sockfind, sockets_of_several_users_are_said_to_be)
+{
+    uint64_t one = toy_udp(toy.client, "10.0.0.2", 4000, toy_ip("10.0.0.1"), 53, 3);
+    struct xvmi_owner_query query = {.size = sizeof(query), .want = XVMI_WANT_SOCKET};
+    struct xvmi_flow flow = toy_flow(17, "10.0.0.2", 4000, "10.0.0.1", 53);
+    toy_udp(toy.server, "0.0.0.0", 4000, 0, 0, 4);
+    toy_open();
+    cr_assert_eq(xvmi_owner_find(toy.finder, &flow, &query, &toy.owner), XVMI_OK);
+    cr_assert_not(toy.owner.mixed);
+    lw_put(&toy.lw, one, sock_uid, 1234);
+    cr_assert_eq(xvmi_owner_find(toy.finder, &flow, &query, &toy.owner), XVMI_OK);
+    cr_assert(toy.owner.mixed);
+    toy_ask(17, 4000, 53);
+    cr_assert(toy.owner.mixed);
+    cr_assert_eq(toy.owner.n_owners, 2);
+}
+
 static void ask_multicast(uint8_t direction, const char *group)
 {
     struct xvmi_flow f = toy_flow(17, group, 5353, "10.0.0.9", 5353);

@@ -137,6 +137,8 @@ struct xvmi_owner {
     bool more;       /* more than XVMI_OWNERS_MAX processes hold it */
     bool foreign;    /* sent from an address that nothing in the guest has: forged, or forwarded
                         for others; kind is NONE */
+    bool mixed;      /* sockets of several users, or control groups, explain the flow: what `socket`
+                        says is true of one of them */
     enum xvmi_orphan orphan;
     struct xvmi_last_owner last; /* with ORPHAN: as of when the flow was asked for last */
     struct xvmi_socket socket;   /* valid unless kind is NONE */
@@ -171,8 +173,9 @@ struct xvmi_owner_query {
 /*
  * Find the owner of one flow. Answers, and returns XVMI_OK, also when there is none (kind NONE).
  * Connections that are still being set up, or that nobody accepted yet, belong to the processes
- * that listen. When several sockets explain a flow equally well (SO_REUSEPORT), the owners of all
- * of them are named, `socket` is one of them.
+ * that listen. When several sockets explain a flow equally well (SO_REUSEPORT; for UDP that is sent,
+ * all that are bound to the port and may send there), the owners of all of them are named, `socket`
+ * is one of them.
  *
  *   XVMI_ERR_CHANGED      what was found kept changing while we looked, retries included
  *   XVMI_ERR_LIMIT        the budget is used up

@@ -299,6 +299,16 @@ static enum xvmi_status make_token(struct question *q)
     return read_exe(q->f->g, &a->owners[0].task, &a->token.exe);
 }
 
+/* Another socket that explains the flow. */
+static enum xvmi_status read_other(struct question *q, uint32_t i, struct xvmi_socket *other)
+{
+    struct xvmi_owner *a = q->answer;
+    enum xvmi_status status = read_found(q, i, other);
+    if (!status && (other->uid != a->socket.uid || other->cgroup != a->socket.cgroup))
+        a->mixed = true;
+    return status;
+}
+
 /* The processes behind answer->socket, with what is wanted of them. */
 static enum xvmi_status add_processes(struct question *q)
 {
@@ -306,7 +316,7 @@ static enum xvmi_status add_processes(struct question *q)
     enum xvmi_status status = a->socket.file ? add_holders_of(q, &a->socket) : without_file(q);
     for (uint32_t i = 1; i < q->found.n && !status; i++) {
         struct xvmi_socket other;
-        status = read_found(q, i, &other);
+        status = read_other(q, i, &other);
         if (!status && other.file)
             status = add_holders_of(q, &other);
     }
@@ -335,7 +345,13 @@ static enum xvmi_status look_at_socket(struct question *q)
 {
     struct xvmi_owner *a = q->answer;
     if (q->query.want == XVMI_WANT_SOCKET) {
-        enum xvmi_status status = make_token(q);
+        enum xvmi_status status = XVMI_OK;
+        for (uint32_t i = 1; i < q->found.n && !status; i++) {
+            struct xvmi_socket other;
+            status = read_other(q, i, &other);
+        }
+        if (!status)
+            status = make_token(q);
         a->kind = a->socket.file ? XVMI_OWNER_PROCESS : XVMI_OWNER_ORPHAN;
         return status;
     }
@@ -367,6 +383,7 @@ static enum xvmi_status look(struct question *q)
         return status;
     a->via_socket = found->via;
     a->more = found->more;
+    a->mixed = found->more && q->flow->direction == XVMI_FLOW_OUT;
     a->translated = found->translated;
     status = read_found(q, 0, &a->socket);
     return status ? status : look_at_socket(q);

@@ -213,14 +213,14 @@ static enum xvmi_status find_udp(struct xl_sockfind *f, const struct xl_udp_tabl
                                  struct xl_query *q, struct xl_found *found)
 {
     uint32_t mix = q->t->hash_mix;
-    bool v6 = q->flow.family == XW_AF_INET6;
+    bool v6 = q->flow.family == XW_AF_INET6, all = q->flow.direction == XVMI_FLOW_OUT;
+    uint32_t own = v6 ? xw_portaddr6_hash(q->local, q->lport, mix)
+                      : xw_portaddr4_hash(q->local[0], q->lport, mix);
+    uint32_t any = xw_portaddr4_hash(0, q->lport, mix);
     found->via = XVMI_VIA_UDP_HASH2;
-    enum xvmi_status status = follow_udp2(f, t, q,
-                                          v6 ? xw_portaddr6_hash(q->local, q->lport, mix)
-                                             : xw_portaddr4_hash(q->local[0], q->lport, mix),
-                                          found);
-    if (!status && !found->n)
-        status = follow_udp2(f, t, q, xw_portaddr4_hash(0, q->lport, mix), found);
+    enum xvmi_status status = follow_udp2(f, t, q, own, found);
+    if (!status && (all ? (own ^ any) & t->mask : !found->n))
+        status = follow_udp2(f, t, q, any, found);
     if (status || found->n)
         return status;
     /* A socket between two hashes: the first one has it always. */

@@ -97,7 +97,8 @@ int xl_score_listener(const struct xw_layout *lay, const struct xl_query *q,
            (field(c, lay->skc_family) == q->flow.family);
 }
 
-/* compute_score() of UDP. */
+/* compute_score() of UDP, which is for what arrives. What is sent may come from any socket that has
+ * the port (SO_REUSEADDR asks for no user): one that is connected goes before none that is not. */
 int xl_score_udp(const struct xw_layout *lay, const struct xl_query *q, const struct xl_common *c)
 {
     int local = match_local(lay, q, c), remote = match_remote(lay, q, c);
@@ -105,6 +106,8 @@ int xl_score_udp(const struct xw_layout *lay, const struct xl_query *q, const st
     if (!local || !remote || !match_net_and_port(lay, q, c) ||
         (dport && dport != __builtin_bswap16(q->flow.rport)))
         return 0;
+    if (q->flow.direction == XVMI_FLOW_OUT)
+        return 1;
     return local * 16 + (remote == 2) * 4 + (dport != 0) * 4 +
            (field(c, lay->skc_bound_dev_if) != 0) * 4 +
            (field(c, lay->skc_family) == q->flow.family);
