@@ -214,7 +214,9 @@ Test(holders, many_flows_at_once)
     for (int round = 0; round < 2; round++) {
         cr_assert_eq(xvmi_owner_find_batch(toy.finder, flows, N, NULL, answers, status), XVMI_OK);
         for (int i = 0; i < N; i++) {
-            cr_assert_eq(status[i], i == 7 ? XVMI_ERR_UNSUPPORTED : XVMI_OK);
+            cr_assert_eq(status[i], XVMI_OK);
+            if (i == 7)
+                cr_assert_eq(answers[i].n_owners, 0); /* no module, no sockets */
             if (i == 7 || i < 24) /* their descriptors were taken again by later ones */
                 continue;
             cr_assert_eq(answers[i].n_owners, i % 3 != 0);
