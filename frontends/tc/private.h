@@ -16,6 +16,18 @@
 /* Frames read before others have their turn. */
 #define XTC_BATCH 64u
 
+/* What a look-up may take before others have their turn. Each further try may take twice as long;
+ * shifted by 30, it is more than any filter allows. */
+#define XTC_SLICE_NS UINT64_C(1000000)
+
+/* A frame whose look-up takes long, see late.c. */
+struct xtc_late {
+    uint8_t *packet; /* with its vnet header */
+    size_t len;
+    uint16_t lane;
+    uint8_t tries;
+};
+
 /* One direction. */
 struct xtc_way {
     int fd; /* of the slow device; -1: the direction is not filtered */
@@ -25,6 +37,8 @@ struct xtc_way {
     uint64_t written_at;      /* when the last one was */
     uint16_t acks[XTC_BATCH]; /* lanes of frames that are dealt with, but maybe not through */
     uint32_t n_acks;
+    struct xtc_late *late; /* oldest first; [options.queue] */
+    uint32_t n_late;
     bool snapped; /* `snap` is `entered` of all lanes at the last tick */
     uint32_t snap[XTC_LANES];
 };
@@ -59,6 +73,7 @@ struct xtc {
     int flows; /* the map's descriptor; `bpf` owns it */
     struct ring_buffer *ring;
     int epoll, timer, raw;
+    int more;  /* an eventfd: there are late frames */
     int links; /* hears of devices that come and go */
     bool took_over, ticking;
     struct xtc_way ways[2]; /* by enum xvmi_flow_direction */
@@ -81,6 +96,16 @@ bool xtc_drain(struct xtc *tc, enum xvmi_flow_direction direction);
 void xtc_settle(struct xtc *tc, enum xvmi_flow_direction direction, uint64_t now);
 /* From time to time while frames are in flight: forget those that were lost on the way. */
 void xtc_tick(struct xtc *tc, enum xvmi_flow_direction direction);
+
+/* Decide about the packet in the buffer, which is held, within so long; false: not yet. */
+bool xtc_decide(struct xtc *tc, enum xvmi_flow_direction direction, size_t len, uint64_t within);
+/* Is a late frame of this lane? */
+bool xtc_is_behind(const struct xtc_way *way, uint16_t lane);
+/* The packet in the buffer waits; false: there is no memory. */
+bool xtc_put_aside(struct xtc *tc, struct xtc_way *way, uint16_t lane, size_t len, bool tried);
+/* One of the late ones has its turn. */
+void xtc_try_late(struct xtc *tc, enum xvmi_flow_direction direction);
+void xtc_late_free(struct xtc *tc, struct xtc_way *way);
 
 /* Look after a flow that the kernel knows from now on; `due`: when it tells of it again. */
 void xtc_watch(struct xtc *tc, const struct xvmi_flow *flow, uint64_t token, uint64_t due);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -38,6 +39,7 @@ static void close_way(struct xtc *tc, enum xvmi_flow_direction direction)
         way->hook = XTC_NO_HOOK; /* stays on the device */
     else
         xtc_detach(&way->hook);
+    xtc_late_free(tc, way);
     if (way->fd < 0)
         return;
     xtc_detach(&way->back);
@@ -169,11 +171,14 @@ static enum xvmi_status set_up(struct xtc *tc, struct xvmi_error *err)
     tc->epoll = epoll_create1(EPOLL_CLOEXEC);
     tc->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     tc->rounds.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (!tc->ring || tc->epoll < 0 || tc->timer < 0 || tc->rounds.timer < 0)
+    tc->more = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (!tc->ring || tc->more < 0 || tc->epoll < 0 || tc->timer < 0 || tc->rounds.timer < 0)
         return xvmi_error_set(err, XVMI_ERR_IO, "event loop: %s", strerror(errno));
     status = add_to_epoll(tc, ring_buffer__epoll_fd(tc->ring), err);
     if (!status)
         status = add_to_epoll(tc, tc->timer, err);
+    if (!status)
+        status = add_to_epoll(tc, tc->more, err);
     if (!status)
         status = add_to_epoll(tc, tc->rounds.timer, err);
     if (!status)
@@ -203,7 +208,7 @@ enum xvmi_status xtc_open(const struct xtc_options *options, struct xtc **out,
     if (!tc)
         return xvmi_error_set(err, XVMI_ERR_NO_MEMORY, "out of memory");
     libbpf_set_print(no_message); /* what matters comes as an error */
-    tc->epoll = tc->timer = tc->rounds.timer = tc->raw = tc->links = -1;
+    tc->epoll = tc->more = tc->timer = tc->rounds.timer = tc->raw = tc->links = -1;
     for (int i = 0; i < 2; i++) {
         tc->ways[i].fd = -1;
         tc->ways[i].hook = tc->ways[i].back = tc->ways[i].guard = XTC_NO_HOOK;
@@ -232,6 +237,8 @@ void xtc_close(struct xtc *tc)
         close(tc->epoll);
     if (tc->timer >= 0)
         close(tc->timer);
+    if (tc->more >= 0)
+        close(tc->more);
     if (tc->rounds.timer >= 0)
         close(tc->rounds.timer);
     if (tc->raw >= 0)
@@ -315,7 +322,10 @@ enum xvmi_status xtc_work(struct xtc *tc, struct xvmi_error *err)
             continue;
         bool all = xtc_drain(tc, (enum xvmi_flow_direction)i);
         xtc_settle(tc, (enum xvmi_flow_direction)i, xtc_now());
-        if (ticks && all && !tc->ways[i].n_acks)
+        if (all)
+            xtc_try_late(tc, (enum xvmi_flow_direction)i);
+        xtc_settle(tc, (enum xvmi_flow_direction)i, xtc_now());
+        if (ticks && all && !tc->ways[i].n_acks && !tc->ways[i].n_late)
             xtc_tick(tc, (enum xvmi_flow_direction)i);
     }
     xtc_watch_work(tc);

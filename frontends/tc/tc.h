@@ -12,6 +12,8 @@
  * looked at again, or the policy changes. A TCP SYN and an SCTP INIT are never known. Frames whose
  * flow is not plain (fragments, malformed, ARP, neighbour discovery) are decided one by one.
  *
+ * A look-up that takes more than a millisecond lets the frames of other flows go first.
+ *
  * Other programs on the device are left alone: a frame that passes goes on to them.
  *
  * The agent ends. What a device does then is chosen when it is opened, and holds also when the

@@ -108,13 +108,16 @@ static void reject(struct xtc *tc, enum xvmi_flow_direction direction, const uin
 
 /* ---- deciding ---- */
 
-/* About the frame in the buffer; `held`: it is ours to send on. */
-static void decide(struct xtc *tc, enum xvmi_flow_direction direction, size_t len, bool held)
+/* About the frame in the buffer; `held`: it is ours to send on. False: not `within` so long. */
+static bool decide(struct xtc *tc, enum xvmi_flow_direction direction, size_t len, bool held,
+                   uint64_t within)
 {
-    struct xvmi_filter_event event = {.size = sizeof(event)};
+    struct xvmi_filter_event event = {.size = sizeof(event), .within_ns = within};
     const uint8_t *frame = tc->buffer + XTC_VNET_HEADER;
     xvmi_filter_decide(tc->options.filter, frame, len, direction, tc->options.nic, xtc_now(),
                        &event);
+    if (event.unfinished)
+        return false;
     remember(tc, &event, held);
     if (event.action == XVMI_VERDICT_PASS && held)
         tc->stats.sent[direction] += send_on(tc, direction, tc->buffer, XTC_VNET_HEADER + len);
@@ -124,6 +127,12 @@ static void decide(struct xtc *tc, enum xvmi_flow_direction direction, size_t le
         reject(tc, direction, frame, len);
     if (tc->options.event)
         tc->options.event(tc->options.context, &event);
+    return true;
+}
+
+bool xtc_decide(struct xtc *tc, enum xvmi_flow_direction direction, size_t len, uint64_t within)
+{
+    return decide(tc, direction, len - XTC_VNET_HEADER, true, within);
 }
 
 /* The lane that the BPF program took for the frame in the buffer. */
@@ -144,6 +153,22 @@ static uint16_t lane_of(const struct xtc *tc, enum xvmi_flow_direction direction
     return (uint16_t)xtc_lane_of(&flow, tc->bpf->rodata->config.secret);
 }
 
+/* The packet in the buffer: at once, or later. */
+static void take(struct xtc *tc, enum xvmi_flow_direction direction, size_t len)
+{
+    struct xtc_way *way = &tc->ways[direction];
+    const uint16_t lane = lane_of(tc, direction, len - XTC_VNET_HEADER);
+    const bool behind = way->n_late && xtc_is_behind(way, lane);
+    if (!behind && xtc_decide(tc, direction, len, XTC_SLICE_NS)) {
+        way->acks[way->n_acks++] = lane;
+        return;
+    }
+    if (xtc_put_aside(tc, way, lane, len, !behind))
+        return;
+    tc->stats.lost++;
+    way->acks[way->n_acks++] = lane;
+}
+
 bool xtc_drain(struct xtc *tc, enum xvmi_flow_direction direction)
 {
     struct xtc_way *way = &tc->ways[direction];
@@ -155,8 +180,7 @@ bool xtc_drain(struct xtc *tc, enum xvmi_flow_direction direction)
             return true;
         if ((size_t)n < XTC_VNET_HEADER)
             continue;
-        way->acks[way->n_acks++] = lane_of(tc, direction, (size_t)n - XTC_VNET_HEADER);
-        decide(tc, direction, (size_t)n - XTC_VNET_HEADER, true);
+        take(tc, direction, (size_t)n);
         xtc_settle(tc, direction, way->written_at);
     }
     return false;
@@ -188,7 +212,7 @@ int xtc_be_told(void *context, void *data, size_t size)
     if (size < sizeof(*told) || told->have > XTC_TOLD_BYTES || told->have > told->len)
         return 0;
     size_t len = put_together(tc, told);
-    decide(tc, told->direction ? XVMI_FLOW_IN : XVMI_FLOW_OUT, len, false);
+    decide(tc, told->direction ? XVMI_FLOW_IN : XVMI_FLOW_OUT, len, false, 0);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* One frame: what it is, what is known of its flow, and if need be who sent it. */
+#include <stddef.h>
 #include <string.h>
 
 #include "filter/engine.h"
@@ -108,8 +109,12 @@ static void decide_anew(struct xvmi_filter *f, const struct xf_frame *frame, boo
     xf_subject_reset(&f->subject, &frame->packet.flow, event->time);
     if (mac)
         xf_subject_disown(&f->subject);
-    f->subject.query.deadline_ns = xf_monotonic(NULL) + f->options.max_ns;
+    f->subject.query.deadline_ns = xf_monotonic(NULL) + f->within;
     xf_match(f->policy, f->program, &frame->packet, &f->subject.facts, &verdict);
+    event->unfinished =
+        f->within < f->options.max_ns && f->subject.found && f->subject.status == XVMI_ERR_LIMIT;
+    if (event->unfinished)
+        return;
     event->verdict = verdict_of(verdict.verb);
     event->reason = verdict.rule ? XVMI_REASON_RULE : XVMI_REASON_DEFAULT;
     event->rule = verdict.rule;
@@ -212,7 +217,7 @@ static bool use_again(struct xvmi_filter *f, const struct xf_frame *frame, uint6
     if (!revalidate(f, flow, stamp, event->time, &before)) {
         decide_anew(f, frame, false, event);
         *decided = true;
-        if (!event->uncertain || !is_closing(f, frame, &before))
+        if (event->unfinished || !event->uncertain || !is_closing(f, frame, &before))
             return false;
         event->uncertain = event->log = false;
         event->audit = 0;
@@ -255,6 +260,8 @@ static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, s
     }
     if (!decided)
         decide_anew(f, frame, mac, event);
+    if (event->unfinished)
+        return;
     set_action(f, event);
     if (!event->cacheable)
         return;
@@ -329,7 +336,7 @@ static void decide_frame(struct xvmi_filter *f, const struct xf_frame *frame, si
         break;
     case XF_FRAME_PACKET:
         decide_packet(f, frame, len, mac, event);
-        if (frame->fragmented)
+        if (frame->fragmented && !event->unfinished)
             xf_fragments_put(f->fragments, frame, (uint8_t)event->verdict, event->rule,
                              f->generation, event->time);
         return;
@@ -351,6 +358,10 @@ void xvmi_filter_decide(struct xvmi_filter *f, const void *data, size_t len,
 {
     uint64_t begin = f->options.clock(f->options.context);
     struct xvmi_filter_event event = {.size = sizeof(event), .time = now};
+    if (out->size >= offsetof(struct xvmi_filter_event, unfinished))
+        event.within_ns = out->within_ns;
+    f->within = event.within_ns && event.within_ns < f->options.max_ns ? event.within_ns
+                                                                       : f->options.max_ns;
     struct xf_frame frame;
     xf_frame_parse(data, len, direction, f->options.number, nic, &frame);
     event.flow = frame.packet.flow;
@@ -363,7 +374,8 @@ void xvmi_filter_decide(struct xvmi_filter *f, const void *data, size_t len,
         set_source(f, data, direction == XVMI_FLOW_OUT ? len : 0);
         decide_frame(f, &frame, len, mac, &event);
     }
-    count(f, &event);
+    if (!event.unfinished)
+        count(f, &event);
     event.latency_ns = f->options.clock(f->options.context) - begin;
     size_t size = out->size < sizeof(event) ? out->size : sizeof(event);
     memcpy(out, &event, size);

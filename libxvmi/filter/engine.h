@@ -34,6 +34,7 @@ struct xvmi_filter {
     struct xf_fragments *fragments;
     struct xf_learn *learn; /* NULL: does not */
     struct xvmi_filter_stats stats;
+    uint64_t within;     /* ns that the look-up for this frame may take */
     uint32_t generation; /* of the policy, for fragments */
     struct xf_token_kept tokens[XF_TOKENS];
     struct xvmi_owner senders[XF_BATCH]; /* see xvmi_filter_prove() */

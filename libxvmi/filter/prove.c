@@ -42,7 +42,7 @@ static struct xvmi_owner_query query_of(const struct xvmi_filter *f)
         .size = sizeof(struct xvmi_owner_query),
         .want = f->subject.processes || f->learn ? XVMI_WANT_NAME : XVMI_WANT_SOCKET,
         .max_reads = f->options.max_reads,
-        .deadline_ns = xf_monotonic(NULL) + f->options.max_ns,
+        .deadline_ns = xf_monotonic(NULL) + f->within,
     };
 }
 
@@ -61,6 +61,7 @@ void xvmi_filter_prove(struct xvmi_filter *f, const struct xvmi_flow *flows, con
                        size_t n, bool *same)
 {
     memset(same, 0, n * sizeof(*same));
+    f->within = f->options.max_ns;
     f->stats.proven += n;
     if (f->subject.blind || f->subject.ops->refresh(f->options.vm))
         return;

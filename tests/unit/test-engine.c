@@ -361,6 +361,31 @@ Test(engine, unreadable_and_unknown)
     xvmi_filter_free(filter);
 }
 
+/* What was not found within a part of the time is nothing that the filter counts or keeps. */
+Test(engine, unfinished)
+{
+    struct xvmi_filter *filter = filter_new("default allow\ndeny exe \"/usr/bin/nmap\"");
+    struct frame data = tcp4(5000, 80, 0x10);
+    struct xvmi_filter_event e = {.size = sizeof(e), .within_ns = 1000000};
+    struct xvmi_filter_stats stats = {.size = sizeof(stats)};
+    guest.find_status = XVMI_ERR_LIMIT;
+    xvmi_filter_decide(filter, data.data, data.len, XVMI_FLOW_OUT, 0, S, &e);
+    cr_expect(e.unfinished && !e.cacheable && e.verdict == XVMI_VERDICT_NONE);
+    xvmi_filter_stats(filter, &stats);
+    cr_expect(!stats.frames && !stats.lookups && !stats.unreadable && !stats.dropped);
+    e.within_ns = 1000000000; /* more than the filter allows: its last word */
+    xvmi_filter_decide(filter, data.data, data.len, XVMI_FLOW_OUT, 0, S, &e);
+    cr_expect(!e.unfinished && e.uncertain && e.verdict == XVMI_VERDICT_DROP);
+    guest.find_status = XVMI_OK;
+    struct frame other = tcp4(5001, 80, 0x10);
+    e.within_ns = 1000000;
+    xvmi_filter_decide(filter, other.data, other.len, XVMI_FLOW_OUT, 0, S, &e);
+    cr_expect(!e.unfinished && e.cacheable && e.verdict == XVMI_VERDICT_PASS);
+    xvmi_filter_stats(filter, &stats);
+    cr_expect(stats.frames == 2 && stats.unreadable == 1 && stats.passed == 1);
+    xvmi_filter_free(filter);
+}
+
 Test(engine, what_has_no_owner)
 {
     struct xvmi_filter *filter = filter_new("default allow");

@@ -26,6 +26,8 @@
 static struct {
     const char *exe;
     unsigned finds;
+    uint16_t slow_port; /* looking for its sender takes longer than is allowed, */
+    unsigned slow;      /* so often */
 } guest = {.exe = "/usr/bin/curl"};
 
 static enum xvmi_status refresh(struct xvmi_vm *vm)
@@ -38,9 +40,12 @@ static enum xvmi_status find(struct xvmi_finder *finder, const struct xvmi_flow 
                              const struct xvmi_owner_query *query, struct xvmi_owner *answer)
 {
     (void)finder;
-    (void)flow;
     (void)query;
     guest.finds++;
+    if (guest.slow && flow->lport == guest.slow_port) {
+        guest.slow--;
+        return XVMI_ERR_LIMIT;
+    }
     *answer = (struct xvmi_owner){.kind = XVMI_OWNER_PROCESS,
                                   .n_owners = 1,
                                   .token = {1, 2, 3, 4, 5, 6, (uintptr_t)guest.exe, 0, 0}};
@@ -213,6 +218,54 @@ Test(tc, held_then_known)
     cr_expect_eq(s.sent[0], 20);
     cr_expect_eq(s.passed[0], 20);
     cr_expect_eq(s.overflow[0] + s.lost, 0);
+}
+
+/* Who takes long to look up waits alone, and what it sends meanwhile behind it. */
+Test(tc, slow_lookup_holds_up_nobody_else)
+{
+    make_filter("default deny\n allow exe \"/usr/bin/curl\"", 0);
+    open_tc();
+    guest.slow_port = 4000;
+    guest.slow = 3;
+    send_udp(4000, 53, 0);
+    send_udp(4001, 53, 100);
+    send_udp(4000, 53, 1);
+    work();
+    expect(100);
+    cr_expect_eq(guest.slow, 1); /* at once, and when nothing else waited */
+    send_udp(4002, 53, 200);
+    work();
+    expect(200);
+    cr_expect_eq(guest.slow, 0);
+    cr_assert_not(netbox_has(box.wire));
+    send_udp(4000, 53, 2);
+    for (unsigned i = 0; i < 3; i++)
+        expect(i);
+    struct xtc_stats s = stats();
+    cr_expect_eq(s.held[0], 5);
+    cr_expect_eq(s.sent[0], 5);
+    cr_expect_eq(s.lost, 0);
+    struct pollfd idle = {.fd = xtc_fd(tc), .events = POLLIN};
+    for (int i = 0; i < 100 && poll(&idle, 1, 0); i++) /* a tick, a round */
+        work();
+    send_udp(4000, 53, 3);
+    expect(3);
+    cr_expect_eq(stats().held[0], 5);
+}
+
+/* In the end it is what cannot be said. */
+Test(tc, look_up_that_never_ends)
+{
+    make_filter("default deny\n allow exe \"/usr/bin/curl\"", 0);
+    open_tc();
+    guest.slow_port = 4000;
+    guest.slow = 1000;
+    send_udp(4000, 53, 0);
+    for (int i = 0; i < 100 && !stats().denied[0]; i++)
+        work();
+    cr_expect_eq(stats().denied[0], 1);
+    cr_expect_geq(guest.slow, 1000 - 8);
+    expect_nothing_before(53);
 }
 
 Test(tc, denied_never_arrives)

@@ -125,6 +125,9 @@ struct xvmi_filter_event {
     const struct xvmi_owner *owner; /* NULL when nobody asked; until the next call */
     struct xvmi_decision decision;  /* when cacheable */
     uint64_t latency_ns;            /* of the call */
+    uint64_t within_ns; /* set by the caller: how long the look-up may take; 0: the filter's max_ns */
+    bool unfinished;    /* that was less than max_ns, and not enough: nothing is decided or counted,
+                           ask again with more. What was seen meanwhile is remembered */
 };
 
 /*
