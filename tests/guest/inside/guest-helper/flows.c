@@ -163,15 +163,36 @@ static void udp_body(void)
     flow_mine("UDP bound by IPv6", AF_INET, IPPROTO_UDP, fd);
 }
 
-/* Several sockets of several processes at one port: the one that fits best. */
+/* Sockets of two processes at one port: what is received is for the one that fits best, what is
+ * sent may be from each that may send there. */
+static const char bound_beside[] = "UDP bound beside one on any";
+static const char connected_beside[] = "UDP connected beside one on any";
+
+/* On any address of this family alone. */
+static int on_any(int family, uint16_t port)
+{
+    int fd = must(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)), on = 1;
+    union address address = flow_address(family, any(family), port);
+    must(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+    if (family == AF_INET6)
+        must(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
+    must(bind(fd, &address.any, flow_size(family)));
+    return fd;
+}
+
 static void beside_body(void)
 {
     for (int i = 0; i < 2; i++) {
         const int family = families[i];
-        flow_mine("UDP bound beside one on any", family, IPPROTO_UDP,
-                  flow_bound(family, SOCK_DGRAM, 0, NULL, shared_port));
-        flow_mine("UDP on any beside a connected one", family, IPPROTO_UDP,
-                  flow_bound(family, SOCK_DGRAM, 0, any(family), shared_port + 1));
+        int fd = flow_bound(family, SOCK_DGRAM, 0, NULL, shared_port);
+        flow_mine(bound_beside, family, IPPROTO_UDP, fd);
+        struct flow received = flow_of("UDP received beside one on any", family, IPPROTO_UDP, fd);
+        received.in = true;
+        flow_say(&received);
+        flow_held(&received, fd);
+        fd = on_any(family, shared_port + 1);
+        flow_mine("UDP on any beside a connected one", family, IPPROTO_UDP, fd);
+        flow_held(&(struct flow){.name = connected_beside, .family = family}, fd);
     }
 }
 
@@ -179,10 +200,11 @@ static void beside_them_body(void)
 {
     for (int i = 0; i < 2; i++) {
         const int family = families[i];
-        flow_bound(family, SOCK_DGRAM, 0, any(family), shared_port);
-        int fd = flow_bound(family, SOCK_DGRAM, 0, any(family), shared_port + 1);
+        int fd = on_any(family, shared_port);
+        flow_held(&(struct flow){.name = bound_beside, .family = family}, fd);
+        fd = on_any(family, shared_port + 1);
         connect_to(fd, family, gateway(family), 5353);
-        flow_mine("UDP connected beside one on any", family, IPPROTO_UDP, fd);
+        flow_mine(connected_beside, family, IPPROTO_UDP, fd);
     }
 }
 
