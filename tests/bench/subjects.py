@@ -45,6 +45,18 @@ def guest():
 
 
 @contextlib.contextmanager
+def xen(build):
+    """The words before a command in dom0 of a Xen that has this build, a PV and a PVH guest."""
+    bed = str(TOP / "tests/guest/xen")
+    name = f"bench-{os.getpid()}"
+    subprocess.run([bed, "start", name, "--build", build], check=True)
+    try:
+        yield bed, "exec", name, "dom0", "--"
+    finally:
+        subprocess.run([bed, "stop", name], check=False)
+
+
+@contextlib.contextmanager
 def busy_guest():
     """The URI of a live guest whose memory cannot be mapped, with 100 processes and 400 sockets;
     how long its own ss takes is printed."""

@@ -16,7 +16,7 @@ GRUB_FILES = pathlib.Path("/usr/lib/grub/i386-pc")
 DOM0_KERNEL = "6.1-generic"  # the cloud kernel cannot be dom0
 GUEST_KERNEL = "6.1"
 SPARE_MIB = 256
-QEMU_MIB = 1750
+QEMU_MIB = 1500
 # Without +npt only PV guests start; -cpu max takes dom0 down early.
 CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"
 GUESTS = {"pv": (2, "vdc"), "pvh": (3, "vdd"), "hvm": (4, "vdg")}  # last byte of addresses, disk
