@@ -39,6 +39,28 @@ Test(frames, entries_of_the_guests_list)
     cr_expect_eq(xe_frames_entry(UINT64_C(1) << 62 | 5), XE_NO_FRAME, "a device's");
 }
 
+Test(errors, say_what_to_do)
+{
+    static const struct {
+        int error;
+        enum xvmi_status status;
+        const char *words;
+    } all[] = {
+        {EPERM, XVMI_ERR_PERMISSION, "run as root in dom0"},
+        {EACCES, XVMI_ERR_PERMISSION, "version that the installed libxenctrl was made for"},
+        {ENOSYS, XVMI_ERR_UNSUPPORTED, "version that the installed libxenctrl was made for"},
+        {ESRCH, XVMI_ERR_GONE, "no such domain any more"},
+        {ENOMEM, XVMI_ERR_NO_MEMORY, "memory"},
+        {EIO, XVMI_ERR_IO, "asking: Input/output error (what Xen's library said)"},
+    };
+    const struct xe_host host = {.log.last = "what Xen's library said"};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        struct xvmi_error err = XVMI_ERROR_INIT;
+        cr_expect_eq(xe_host_failed(&host, all[i].error, "asking", &err), all[i].status);
+        cr_expect(strstr(err.text, all[i].words), "%s", err.text);
+    }
+}
+
 /* A machine in which frame F holds the number F in its first bytes. */
 enum { PAGES = 1 << 20 };
 
