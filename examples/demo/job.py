@@ -43,7 +43,7 @@ INSIDE = f"""\
 nmap -sS -n -Pn -T4 --max-retries 1 --host-timeout 20 -p {PORTS} 10.0.0.11-{10 + HOSTS} &
 runuser -u bob -- {FLOOD_NAME} /tmp/flood &
 for i in {' '.join(str(11 + i % HOSTS) for i in range(ALICE))}; do
-    runuser -u alice -- curl -s -m 5 http://10.0.0.$i/
+    runuser -u alice -- curl -s -m 20 http://10.0.0.$i/
 done
 wait
 """
