@@ -110,8 +110,8 @@ class Host(machine.Machine):
         if build:
             build = build.resolve()
             for pattern in ("frontends/cli/xvmi", "libxvmi/libxvmi.so*", "frontends/xen/*.so",
-                            "frontends/tc/*.o", "tests/guest/owner-check", "tests/guest/life", "tests/guest/xen-*",
-                            "tests/bench/bench-*"):
+                            "frontends/tc/*.o", "tests/guest/owner-check",
+                            "tests/guest/life", "tests/guest/xen-*"):
                 for file in build.glob(pattern):
                     if file.is_file():
                         target = top / "build" / file.relative_to(build)
