@@ -5,7 +5,8 @@
  * A flow's remote port is the number of the process that opened its socket, so that whoever holds
  * it can be told from a bystander whatever the moment: see guest-helper/hostile.c. Others share the
  * local port: what they bound and did not connect yet explains a flow whose socket is gone, and
- * rightly so.
+ * rightly so. So each flow is asked for as it is received, when the one that is connected counts
+ * alone, and as it is sent, when all count that have the port, who are of one user.
  *
  * Exit status 0: no bystander was named, and of the sockets that stand at least 999 in 1000 were
  * found.
@@ -35,16 +36,20 @@ static void check(enum xvmi_status status, const char *what)
 }
 
 /* Those of the latter roles pass sockets between a process and its children. */
-static bool may_hold(const struct xvmi_task *task, int from, uint32_t role)
+static bool may_hold(const struct xvmi_task *task, int from, uint32_t role, uint8_t direction)
 {
-    return task->uid == role && (task->pid == from || (role >= ROLE_SHARES && task->ppid == from));
+    return task->uid == role && (direction == XVMI_FLOW_OUT || task->pid == from ||
+                                 (role >= ROLE_SHARES && task->ppid == from));
 }
 
-static void ask(int from, uint32_t role, uint8_t family)
+static void ask(int from, uint32_t role, uint8_t family, uint8_t direction)
 {
     struct count *c = &count[role - ROLE_STANDS];
-    struct xvmi_flow flow = {
-        .proto = 17, .family = family, .lport = (uint16_t)(PORT + role), .rport = (uint16_t)from};
+    struct xvmi_flow flow = {.proto = 17,
+                             .family = family,
+                             .lport = (uint16_t)(PORT + role),
+                             .rport = (uint16_t)from,
+                             .direction = direction};
     struct xvmi_owner owner;
     inet_pton(family == 2 ? AF_INET : AF_INET6, family == 2 ? "10.0.0.2" : "fd00::2", flow.local);
     inet_pton(family == 2 ? AF_INET : AF_INET6, family == 2 ? "10.0.0.1" : "fd00::1", flow.remote);
@@ -63,7 +68,7 @@ static void ask(int from, uint32_t role, uint8_t family)
     }
     c->found += owner.kind == XVMI_OWNER_PROCESS;
     for (uint32_t i = 0; i < owner.n_owners; i++)
-        if (!may_hold(&owner.owners[i].task, from, role)) {
+        if (!may_hold(&owner.owners[i].task, from, role, direction)) {
             const struct xvmi_task *task = &owner.owners[i].task;
             printf("wrong: of %d (user %u): pid %d, parent %d, user %u, %s, fd %d, by %s\n", from,
                    role, task->pid, task->ppid, task->uid, task->comm, owner.owners[i].fd,
@@ -98,8 +103,9 @@ static void ask_about_all(void)
     check(xvmi_task_list(vm, &tasks, &n), "listing tasks");
     for (size_t i = 0; i < n; i++)
         if (tasks[i].uid >= ROLE_STANDS && tasks[i].uid < ROLE_END && tasks[i].pid < 65536)
-            for (int k = 0; k < 2 - (tasks[i].uid == ROLE_SHARES); k++)
-                ask(opener(tasks, n, &tasks[i]), tasks[i].uid, k ? 10 : 2);
+            for (int k = 0; k < 4 - 2 * (tasks[i].uid == ROLE_SHARES); k++)
+                ask(opener(tasks, n, &tasks[i]), tasks[i].uid, k / 2 ? 10 : 2,
+                    k % 2 ? XVMI_FLOW_OUT : XVMI_FLOW_IN);
     free(tasks);
 }
 
