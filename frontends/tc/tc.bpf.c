@@ -333,20 +333,33 @@ static __noinline int come_back(struct __sk_buff *skb, uint32_t dir)
     return next;
 }
 
+/* A frame whose headers do not all lie in its linear part: that is made longer, which costs as much
+ * as all the rest. */
+static __noinline int parse_longer(struct __sk_buff *skb, uint32_t dir, struct xvmi_flow *flow,
+                                   int *opens)
+{
+    uint32_t want = skb->len < XTC_HEADERS ? skb->len : XTC_HEADERS;
+    if ((uint32_t)(skb->data_end - skb->data) >= want || bpf_skb_pull_data(skb, want))
+        return 0;
+    struct xtc_frame frame = frame_of(skb, dir);
+    *flow = (struct xvmi_flow){.vm = config.vm, .direction = (uint8_t)dir, .nic = config.nic};
+    return xtc_parse(&frame, flow, opens);
+}
+
 XTC_INLINE int judge(struct __sk_buff *skb, uint32_t dir)
 {
     struct xvmi_flow flow = {.vm = config.vm, .direction = (uint8_t)dir, .nic = config.nic};
-    uint32_t want = skb->len < XTC_HEADERS ? skb->len : XTC_HEADERS;
     struct xtc_counts *counts;
     struct slot *recent;
     int opens, other;
     if (skb->mark == config.mark)
         return come_back(skb, dir);
-    if ((uint32_t)(skb->data_end - skb->data) < want && bpf_skb_pull_data(skb, want))
-        return DROP;
     struct xtc_frame frame = frame_of(skb, dir);
-    if (!xtc_parse(&frame, &flow, &opens))
-        return not_plain(skb, dir);
+    if (!xtc_parse(&frame, &flow, &opens)) {
+        if (!parse_longer(skb, dir, &flow, &opens))
+            return not_plain(skb, dir);
+        frame = frame_of(skb, dir);
+    }
     other = dir == XVMI_FLOW_OUT && is_other_mac(&frame);
     recent = slot_of(&flow, dir);
     if (!recent || opens || other || recent->tick != (uint32_t)bpf_jiffies64() ||
