@@ -73,7 +73,7 @@ void filter_look_again(struct filter_session *s);
 void filter_find_kernel(struct filter_session *s);
 /* Before frames are decided about: does the kernel that we know run? */
 void filter_check_kernel(struct filter_session *s);
-/* Nothing waits: get to know more processes. False: that is enough for now. */
+/* Nothing waits: get to know more processes. False: it is not time, or all are known. */
 bool filter_tend(struct filter_session *s);
 /* How long the loop may wait, in ms. */
 int filter_patience(const struct filter_session *s);
