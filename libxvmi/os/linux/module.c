@@ -14,25 +14,37 @@
 #define CHUNK       64
 #define MAX_BTF     ((size_t)64 << 20) /* the kernel's own takes 4 to 8 MiB */
 
-static enum xvmi_status find_module(struct xl_guest *g, const char *name, uint64_t *module)
+/* The object of this name on a list. `next`: where the link to it is in each; `via`: where the
+ * object that has the name hangs by the one on the list, size 0: it is that one. */
+static enum xvmi_status find_named(struct xl_guest *g, uint64_t head, struct xw_field next,
+                                   struct xw_field via, struct xw_field name, const char *wanted,
+                                   uint64_t *object)
 {
-    const uint64_t head = g->sym.sym_modules;
     uint64_t node;
     char text[NAME_MAX_];
-    if (!head || !xw_has(g->lay.module_list) || !xw_has(g->lay.module_kallsyms))
-        return XVMI_ERR_NOT_FOUND;
     if (xo_read_u64(g->space, head, &node))
         return xo_fault(g->space, g->err);
     for (int i = 0; i < MAX_MODULES && node != head && xw_is_pointer(node); i++) {
-        *module = node - g->lay.module_list.off;
-        if (xo_read_str(g->space, *module + g->lay.module_name.off, text, sizeof(text), NULL))
+        *object = node - next.off;
+        if (xw_has(via) && xo_read_u64(g->space, *object + via.off, object))
             return xo_fault(g->space, g->err);
-        if (!strcmp(text, name))
+        if (xo_read_str(g->space, *object + name.off, text, sizeof(text), NULL))
+            return xo_fault(g->space, g->err);
+        if (!strcmp(text, wanted))
             return XVMI_OK;
         if (xo_read_u64(g->space, node, &node))
             return xo_fault(g->space, g->err);
     }
     return XVMI_ERR_NOT_FOUND;
+}
+
+static enum xvmi_status find_module(struct xl_guest *g, const char *name, uint64_t *module)
+{
+    const struct xw_layout *lay = &g->lay;
+    if (!g->sym.sym_modules || !xw_has(lay->module_list) || !xw_has(lay->module_kallsyms))
+        return XVMI_ERR_NOT_FOUND;
+    return find_named(g, g->sym.sym_modules, lay->module_list, (struct xw_field){0},
+                      lay->module_name, name, module);
 }
 
 static enum xvmi_status match_symbol(struct xl_guest *g, const Elf64_Sym *sym, uint64_t strtab,
@@ -99,28 +111,14 @@ static enum xvmi_status read_btf(struct xl_guest *g, uint64_t btf, uint8_t **dat
 
 static enum xvmi_status find_btf(struct xl_guest *g, const char *name, uint64_t *btf)
 {
-    const uint64_t head = g->sym.sym_btf_modules;
-    struct xw_fault fault;
-    uint64_t node;
-    char text[NAME_MAX_];
-    if (!head || !xw_has(g->lay.btf_module_list) || !xw_has(g->lay.btf_base))
-        return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED,
-                              "this kernel keeps no types of its modules");
-    if (xo_read_u64(g->space, head, &node))
-        return xo_fault(g->space, g->err);
-    for (int i = 0; i < MAX_MODULES && node != head && xw_is_pointer(node); i++) {
-        if (xw_get(g->space, &g->lay, node - g->lay.btf_module_list.off, btf_module_btf, btf,
-                   &fault))
-            return xl_fault(g, &fault);
-        if (xo_read_str(g->space, *btf + g->lay.btf_name.off, text, sizeof(text), NULL))
-            return xo_fault(g->space, g->err);
-        if (!strcmp(text, name))
-            return XVMI_OK;
-        if (xo_read_u64(g->space, node, &node))
-            return xo_fault(g->space, g->err);
-    }
-    return xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED, "this kernel keeps no types of module %s",
-                          name);
+    const struct xw_layout *lay = &g->lay;
+    enum xvmi_status status = XVMI_ERR_NOT_FOUND;
+    if (g->sym.sym_btf_modules && xw_has(lay->btf_module_list) && xw_has(lay->btf_base))
+        status = find_named(g, g->sym.sym_btf_modules, lay->btf_module_list, lay->btf_module_btf,
+                            lay->btf_name, name, btf);
+    return status == XVMI_ERR_NOT_FOUND
+               ? xvmi_error_set(g->err, XVMI_ERR_UNSUPPORTED, "this kernel keeps none")
+               : status;
 }
 
 enum xvmi_status xl_module_types(struct xl_guest *g, const char *name, const struct xt_want *wants,
@@ -144,6 +142,8 @@ enum xvmi_status xl_module_types(struct xl_guest *g, const char *name, const str
         status = xt_builder_add_module_btf(builder, base, base_size, data, size, g->err);
     if (!status)
         status = xt_builder_finish(builder, profile, g->err);
+    if (status == XVMI_ERR_NOT_FOUND) /* the module is there, but not as we know it */
+        status = XVMI_ERR_UNSUPPORTED;
     xt_builder_free(builder);
     return status ? xvmi_error_frame(g->err, status, "types of module %s", name) : XVMI_OK;
 }

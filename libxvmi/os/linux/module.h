@@ -19,8 +19,8 @@ struct xl_module_symbol {
 XVMI_CHECKED enum xvmi_status xl_module_symbols(struct xl_guest *g, const char *name,
                                                 struct xl_module_symbol *symbols, size_t n);
 
-/* What `wants`, all optional or the answer is XVMI_ERR_NOT_FOUND, says of the module's types. Takes
- * some 100 ms. XVMI_ERR_UNSUPPORTED when the guest's kernel keeps none. */
+/* What `wants` asks of the module's types. Takes some 100 ms. XVMI_ERR_UNSUPPORTED when the guest's
+ * kernel keeps none, or they lack something that is not optional. */
 XVMI_CHECKED enum xvmi_status xl_module_types(struct xl_guest *g, const char *name,
                                               const struct xt_want *wants, size_t n,
                                               struct xvmi_profile **profile);

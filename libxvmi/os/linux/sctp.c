@@ -126,13 +126,18 @@ static enum xvmi_status look_for_module(struct xl_sctp *s)
         return xvmi_error_set(s->g->err, XVMI_ERR_UNSUPPORTED,
                               "SCTP sockets of a kernel that has them built in");
     enum xvmi_status status = xl_module_symbols(s->g, "sctp", &globals, 1);
-    if (status || !globals.addr)
-        return status ? status : XVMI_ERR_NOT_FOUND;
+    if (status)
+        return status;
+    if (!globals.addr || globals.addr == s->strange)
+        return xvmi_error_set(s->g->err, XVMI_ERR_UNSUPPORTED,
+                              "SCTP sockets: module sctp is not as it is known");
     status = xl_module_types(s->g, "sctp", wants, sizeof(wants) / sizeof(wants[0]), &profile);
     if (!status)
         status = take_types(s, profile);
     xvmi_profile_unref(profile);
     s->globals = globals.addr;
+    if (status == XVMI_ERR_UNSUPPORTED)
+        s->strange = globals.addr;
     if (!status)
         status = read_globals(s);
     if (status)

@@ -16,6 +16,7 @@ struct xl_sctp {
     struct xl_guest *g;
     struct xvmi_member *where; /* in its structs; NULL: not known yet */
     uint64_t globals;          /* struct sctp_globals of the module */
+    uint64_t strange;          /* that of one that is not understood: not tried for each packet */
     uint64_t table;            /* of ports */
     uint32_t slots, slot_size;
     uint32_t steps; /* left to a look-up: chains are the guest's */
