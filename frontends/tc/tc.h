@@ -140,8 +140,9 @@ struct xtc_stats {
     uint64_t sent[2];     /* held, and sent on by the agent */
     uint64_t denied[2];   /* held, and dropped by the agent */
     uint64_t rejected;    /* answers sent: RST, ICMP errors */
-    uint64_t lost;        /* held, and the kernel would not take them back */
-    uint64_t changed;     /* known flows without connection whose sender is another one now */
+    uint64_t lost; /* held, and the kernel would not take them back, or there was no memory to keep
+                      them for a look-up that takes long */
+    uint64_t changed; /* known flows without connection whose sender is another one now */
 };
 void xtc_stats(struct xtc *tc, struct xtc_stats *stats);
 

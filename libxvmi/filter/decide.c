@@ -148,12 +148,11 @@ static void set_action(const struct xvmi_filter *f, struct xvmi_filter_event *ev
                    event->decision.revalidate != XVMI_REVALIDATE_NEVER;
 }
 
-/* Does the sender of this flow, which no packet opens, go on? False also when it is forgotten. */
-static bool is_proven(struct xvmi_filter *f, const struct xvmi_flow *flow)
+/* Does the sender of this flow, which no packet opens, go on? */
+static bool is_proven(struct xvmi_filter *f, const struct xvmi_flow *flow,
+                      const struct xvmi_decision *known)
 {
-    struct xvmi_decision known;
-    return !xvmi_cache_get(f->cache, flow, &known) &&
-           (known.revalidate == XVMI_REVALIDATE_NEVER || xf_prove_frame(f, flow, known.token));
+    return known->revalidate == XVMI_REVALIDATE_NEVER || xf_prove_frame(f, flow, known->token);
 }
 
 /* True when what the cache knows about the flow still holds; `d` is what it knows. */
@@ -239,19 +238,25 @@ static void decide_packet(struct xvmi_filter *f, const struct xf_frame *frame, s
     struct xvmi_packet packet = {frame->packet.flow, (uint32_t)len,
                                  frame->opens ? XVMI_PACKET_OPENS : 0};
     struct xvmi_answer answer = {0};
-    bool decided = false;
+    struct xvmi_decision known;
+    bool decided = false, is_known = false;
     /* What an ICMP type decides is not a matter of its flow. */
     bool use =
         f->cache && !mac && !(frame->packet.has_type && f->program->needs & XVMI_NEED_ICMP_TYPE);
     if (use)
         xvmi_cache_lookup(f->cache, &packet, 1, event->time, &answer, NULL);
-    if (answer.outcome == XVMI_HIT && xf_opens_not(&packet.flow) && !is_proven(f, &packet.flow)) {
+    if (answer.outcome == XVMI_HIT) /* unless it is forgotten just now */
+        is_known = !xvmi_cache_get(f->cache, &packet.flow, &known);
+    if (answer.outcome == XVMI_HIT && xf_opens_not(&packet.flow) &&
+        !(is_known && is_proven(f, &packet.flow, &known))) {
         answer.outcome = XVMI_MISS;
         answer.stamp = xvmi_cache_stamp(f->cache, &packet.flow);
     }
     if (answer.outcome == XVMI_HIT) {
         from_cache(f, answer.verdict, answer.rule, event);
-        event->cacheable = !xvmi_cache_get(f->cache, &packet.flow, &event->decision);
+        event->cacheable = is_known;
+        if (is_known)
+            event->decision = known;
     }
     if (answer.outcome == XVMI_HIT || (answer.outcome == XVMI_REVALIDATE && !frame->opens &&
                                        use_again(f, frame, answer.stamp, event, &decided))) {

@@ -98,7 +98,7 @@ int xl_score_listener(const struct xw_layout *lay, const struct xl_query *q,
 }
 
 /* compute_score() of UDP, which is for what arrives. What is sent may come from any socket that has
- * the port (SO_REUSEADDR asks for no user): one that is connected goes before none that is not. */
+ * the port (SO_REUSEADDR asks for no user): that one is connected says nothing against others. */
 int xl_score_udp(const struct xw_layout *lay, const struct xl_query *q, const struct xl_common *c)
 {
     int local = match_local(lay, q, c), remote = match_remote(lay, q, c);
