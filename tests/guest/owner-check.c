@@ -136,11 +136,21 @@ static bool has_owner(const struct xvmi_owner *owner, int pid)
     return false;
 }
 
+/* All namespaces have the loopback device's address: what could be from a socket of each of two,
+ * and leaves neither, is nobody's in particular. */
+static bool is_ambiguous(const struct xvmi_socket *all, size_t n, const struct xvmi_socket *s)
+{
+    for (size_t i = 0; i < n; i++)
+        if (all[i].netns != s->netns && all[i].kind == s->kind && all[i].lport == s->lport)
+            return true;
+    return false;
+}
+
 static int compare(void)
 {
     struct xvmi_socket *sockets;
     struct xvmi_owner_scan *scan;
-    size_t n, asked = 0, wrong = 0;
+    size_t n, asked = 0, wrong = 0, ambiguous = 0;
     check(xvmi_socket_list(vm, XVMI_SOCKET_BIT(XVMI_SOCKET_TCP) | XVMI_SOCKET_BIT(XVMI_SOCKET_UDP),
                            &sockets, &n),
           "listing sockets");
@@ -152,8 +162,14 @@ static int compare(void)
         size_t wants = xvmi_owner_scan_find(scan, &sockets[i], &want);
         if (!flow_of(&sockets[i], &flow))
             continue;
-        check(xvmi_owner_find(finder, &flow, NULL, &owner), "looking for an owner");
+        enum xvmi_status status = xvmi_owner_find(finder, &flow, NULL, &owner);
         asked++;
+        if (status == XVMI_ERR_UNSUPPORTED && is_loopback(&flow) &&
+            is_ambiguous(sockets, n, &sockets[i])) {
+            ambiguous++;
+            continue;
+        }
+        check(status, "looking for an owner");
         bool this_one = owner.socket.addr == sockets[i].addr;
         bool same = this_one || same_tuple(&owner.socket, &sockets[i]);
         /* All namespaces have the loopback device's address, and such a flow leaves none of them.
@@ -175,10 +191,10 @@ static int compare(void)
                owner.n_owners, owner.n_owners ? owner.owners[0].task.pid : 0, wants,
                wants ? want[0].pid : 0);
     }
-    printf("%zu sockets, %zu wrong\n", asked, wrong);
+    printf("%zu sockets, %zu wrong, %zu in two namespaces\n", asked, wrong, ambiguous);
     xvmi_owner_scan_free(scan);
     free(sockets);
-    return wrong || !asked;
+    return wrong || ambiguous < 2 || ambiguous > asked / 10; /* the zoo has one such pair */
 }
 
 int main(int argc, char **argv)

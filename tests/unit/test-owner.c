@@ -59,22 +59,22 @@ Test(owner, an_address_the_guest_does_not_have_is_nobody)
     cr_assert(!toy.owner.foreign);
 }
 
-/* Two namespaces with one address and one flow: the first with the hardware unless said. */
-static const uint8_t mac_0[6] = {2, 0, 0, 0, 0, 1}, mac_1[6] = {2, 0, 0, 0, 0, 2};
-
-static enum xvmi_status ask_two(bool hardware_0, bool hardware_1, const uint8_t *mac)
+/* Namespaces 5, 6, ... with one address and one flow, that of the last a client's; which of them
+ * have hardware. Device i of them has MAC address 2:0:0:0:0:i. */
+static enum xvmi_status ask_nets(int n, const bool *hardware, const uint8_t *mac)
 {
-    uint64_t file, other = lw_net(&toy.lw, 7);
-    lw_add_device(&toy.lw, toy.lw.sym.sym_init_net, toy_ip("10.1.0.1"), mac_0, hardware_0);
-    lw_add_device(&toy.lw, other, toy_ip("10.1.0.1"), mac_1, hardware_1);
-    for (int i = 0; i < 2; i++) {
+    uint64_t file;
+    for (int i = 0; i < n; i++) {
+        uint64_t net = lw_net(&toy.lw, 5u + (unsigned)i);
+        uint64_t task = i == n - 1 ? toy.client : toy.server;
+        lw_add_device(&toy.lw, net, toy_ip("10.1.0.1"), (uint8_t[6]){2, 0, 0, 0, 0, (uint8_t)i},
+                      hardware[i]);
         uint64_t sock = lw_socket(&toy.lw, 2, XVMI_STATE_CLOSE, toy_ip("10.1.0.1"), 53, 0, 0,
                                   900u + (unsigned)i, &file);
-        if (i)
-            lw_put(&toy.lw, sock, skc_net, other);
+        lw_put(&toy.lw, sock, skc_net, net);
         lw_hash_udp(&toy.lw, sock);
-        lw_set_cred(&toy.lw, file, i ? toy.client : toy.server);
-        lw_set_fd(&toy.lw, i ? toy.client : toy.server, 3, file);
+        lw_set_cred(&toy.lw, file, task);
+        lw_set_fd(&toy.lw, task, 3 + i, file);
     }
     toy_open();
     struct xvmi_owner_query query = {.size = sizeof(query)};
@@ -86,23 +86,38 @@ static enum xvmi_status ask_two(bool hardware_0, bool hardware_1, const uint8_t 
 
 Test(owner, one_flow_in_two_namespaces_is_that_of_the_hardware)
 {
-    toy.lw.sym.sym_init_net = lw_net(&toy.lw, 4); /* without that of the set-up */
-    cr_assert_eq(ask_two(false, true, NULL), XVMI_OK, "%s", toy.g.err.text);
+    cr_assert_eq(ask_nets(2, (bool[]){false, true}, NULL), XVMI_OK, "%s", toy.g.err.text);
     cr_assert_eq(toy.owner.owners[0].task.pid, 11);
-    cr_assert_eq(toy.owner.socket.netns, 7);
+    cr_assert_eq(toy.owner.socket.netns, 6);
 }
 
 Test(owner, one_flow_in_two_namespaces_is_that_of_the_mac_address)
 {
-    cr_assert_eq(ask_two(true, false, mac_1), XVMI_OK, "%s", toy.g.err.text);
+    const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+    cr_assert_eq(ask_nets(2, (bool[]){true, false}, mac), XVMI_OK, "%s", toy.g.err.text);
     cr_assert_eq(toy.owner.owners[0].task.pid, 11);
-    cr_assert_eq(toy.owner.socket.netns, 7);
+    cr_assert_eq(toy.owner.socket.netns, 6);
 }
 
 Test(owner, one_flow_in_two_namespaces_that_nothing_tells_apart)
 {
-    cr_assert_eq(ask_two(true, true, NULL), XVMI_ERR_UNSUPPORTED);
-    cr_assert(strstr(toy.g.err.text, "have this address and this flow"), "%s", toy.g.err.text);
+    cr_assert_eq(ask_nets(2, (bool[]){true, true}, NULL), XVMI_ERR_UNSUPPORTED);
+    cr_assert(strstr(toy.g.err.text, "namespaces 5 and 6 have this address and this flow"), "%s",
+              toy.g.err.text);
+}
+
+Test(owner, one_flow_in_three_namespaces_two_of_which_are_even)
+{
+    cr_assert_eq(ask_nets(3, (bool[]){false, false, true}, NULL), XVMI_OK, "%s", toy.g.err.text);
+    cr_assert_eq(toy.owner.owners[0].task.pid, 11);
+    cr_assert_eq(toy.owner.socket.netns, 7);
+}
+
+Test(owner, one_flow_in_three_namespaces_the_best_of_which_are_even)
+{
+    const bool hardware[] = {false, true, true};
+    cr_assert_eq(ask_nets(3, hardware, NULL), XVMI_ERR_UNSUPPORTED);
+    cr_assert(strstr(toy.g.err.text, "namespaces 6 and 7 have"), "%s", toy.g.err.text);
 }
 
 Test(owner, a_descriptor_that_was_passed_on_is_searched_for)

@@ -179,7 +179,9 @@ struct xvmi_owner_query {
  *
  *   XVMI_ERR_CHANGED      what was found kept changing while we looked, retries included
  *   XVMI_ERR_LIMIT        the budget is used up
- *   XVMI_ERR_UNSUPPORTED  a protocol this library does not know to look up
+ *   XVMI_ERR_UNSUPPORTED  a protocol this library does not know to look up, or two network
+ *                         namespaces have the address and the flow, and neither the frame's MAC
+ *                         address nor hardware tells them apart
  */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_owner_find(struct xvmi_finder *finder,
                                                           const struct xvmi_flow *flow,

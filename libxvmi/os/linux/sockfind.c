@@ -354,18 +354,21 @@ static enum xvmi_status find_in_net(struct xl_sockfind *f, const struct xvmi_flo
 
 /* --- namespaces --- */
 
-/* Two namespaces explain the flow. The one it came from has the device whose MAC address the frame
- * has, if that is known; else the one with the hardware. -1: `a`, 1: `b`, 0: it cannot be told. */
-static int tell_apart(const struct xl_sockfind *f, const uint8_t *mac, uint32_t a, uint32_t b)
+/* Namespaces that explain one flow. It is that of the one with the device whose MAC address the
+ * frame has, if that is known; then that of the one with the hardware; else it cannot be told. */
+struct contest {
+    const struct xvmi_flow *flow;
+    const uint8_t *mac;
+    bool last_resort;
+    struct xl_found *best;
+    bool tied; /* `rival` has as good a claim as the best */
+    uint32_t rival;
+};
+
+static int claim(const struct xl_sockfind *f, const uint8_t *mac, uint32_t net)
 {
-    const uint8_t *by[] = {mac, NULL};
-    for (int i = mac ? 0 : 1; i < 2; i++) {
-        bool in_a = xl_net_has_device(f->g, f->tables[a].net, by[i]);
-        bool in_b = xl_net_has_device(f->g, f->tables[b].net, by[i]);
-        if (in_a != in_b)
-            return in_a ? -1 : 1;
-    }
-    return 0;
+    bool device = mac && xl_net_has_device(f->g, f->tables[net].net, mac);
+    return 2 * device + xl_net_has_device(f->g, f->tables[net].net, NULL);
 }
 
 /* Received by a group of hosts: not an address that any device has. */
@@ -379,23 +382,32 @@ static bool is_group(const struct xvmi_flow *flow)
                : flow->local[0] >> 4 == 14 || !memcmp(flow->local, everybody, 4);
 }
 
-/* What one more namespace has joins what was found. */
-static enum xvmi_status add_net(struct xl_sockfind *f, const struct xvmi_flow *flow,
-                                const uint8_t *mac, bool last_resort, uint32_t net,
-                                struct xl_found *found)
+/* One more namespace has its say. */
+static enum xvmi_status enter(struct xl_sockfind *f, struct contest *c, uint32_t net)
 {
     struct xl_found here;
-    enum xvmi_status status = find_in_net(f, flow, net, last_resort, &here);
+    enum xvmi_status status = find_in_net(f, c->flow, net, c->last_resort, &here);
     if (status || !here.n)
         return status;
-    int which = found->n ? tell_apart(f, mac, found->net, here.net) : 1;
-    if (!which)
-        return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED,
-                              "network namespaces %u and %u have this address and this flow",
-                              f->nets.v[found->net].inum, f->nets.v[here.net].inum);
-    if (which > 0)
-        *found = here;
+    int lead = c->best->n ? claim(f, c->mac, net) - claim(f, c->mac, c->best->net) : 1;
+    if (lead > 0) {
+        *c->best = here;
+        c->tied = false;
+    } else if (!lead) {
+        c->tied = true;
+        c->rival = net;
+    }
     return XVMI_OK;
+}
+
+/* Only now: a namespace that came later may have beaten two that were even. */
+static enum xvmi_status judge(const struct xl_sockfind *f, const struct contest *c)
+{
+    if (!c->tied)
+        return XVMI_OK;
+    return xvmi_error_set(f->g->err, XVMI_ERR_UNSUPPORTED,
+                          "network namespaces %u and %u have this address and this flow",
+                          f->nets.v[c->best->net].inum, f->nets.v[c->rival].inum);
 }
 
 bool xl_sockfind_foreign(const struct xl_sockfind *f, const struct xvmi_flow *flow)
@@ -417,13 +429,14 @@ static enum xvmi_status find_in_nets(struct xl_sockfind *f, const struct xvmi_fl
     size_t n;
     const struct xl_addr *has = xl_addr_find(&f->addrs, flow->family, flow->local, &n);
     enum xvmi_status status = XVMI_OK;
+    struct contest c = {.flow = flow, .mac = mac, .last_resort = last_resort && n, .best = found};
     *found = (struct xl_found){0};
     for (size_t i = 0; i < n && !status; i++)
         if (!has[i].broadcast || flow->direction == XVMI_FLOW_IN)
-            status = add_net(f, flow, mac, last_resort, has[i].net, found);
+            status = enter(f, &c, has[i].net);
     for (uint32_t i = 0; !n && is_group(flow) && i < f->nets.n && !status; i++)
-        status = add_net(f, flow, mac, false, i, found);
-    return status;
+        status = enter(f, &c, i);
+    return status ? status : judge(f, &c);
 }
 
 /* Behind the NAT of a namespace that has the local address. */

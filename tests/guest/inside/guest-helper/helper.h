@@ -44,6 +44,7 @@ void truth_processes(pid_t group);
 /* --- sockets.c: one socket of each kind; families are AF_INET and AF_INET6, on loopback --- */
 
 int udp_bound(int family, bool any);
+int udp_at(int family, uint16_t port);
 int udp_connected(int family, bool mapped);
 int tcp_listener(int family, bool any, int backlog);
 /* Connects to a listener; with accepted, also takes the other end. */

@@ -37,17 +37,27 @@ static union address inet(int family, bool any, uint16_t port)
     return address;
 }
 
-static int bound(int family, int type, bool any)
+static int bound_at(int family, int type, bool any, uint16_t port)
 {
     int fd = must(socket(family, type | SOCK_CLOEXEC, 0));
-    union address address = inet(family, any, 0);
+    union address address = inet(family, any, port);
     must(bind(fd, &address.any, size_of(family)));
     return fd;
+}
+
+static int bound(int family, int type, bool any)
+{
+    return bound_at(family, type, any, 0);
 }
 
 int udp_bound(int family, bool any)
 {
     return bound(family, SOCK_DGRAM, any);
+}
+
+int udp_at(int family, uint16_t port)
+{
+    return bound_at(family, SOCK_DGRAM, false, port);
 }
 
 int udp_connected(int family, bool mapped)

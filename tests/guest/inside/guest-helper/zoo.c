@@ -317,6 +317,7 @@ static void other_world(void)
     must(unshare(CLONE_NEWNET));
     loopback_up();
     prctl(PR_SET_NAME, "other-world");
+    truth_socket(udp_at(AF_INET, 7), "unconnected"); /* in both the same */
     world("/docker/0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff0");
 }
 
