@@ -137,19 +137,6 @@ static void set_way(int way, bool on)
 
 /* ---- measuring ---- */
 
-static double now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* With the checksum that bridges with netfilter look at. */
 static struct frame datagram(unsigned sport, unsigned dport, size_t payload)
 {
@@ -179,15 +166,14 @@ static double first_frame(void)
     uint8_t data[2048];
     for (unsigned i = 0; i < FRAMES; i++, port++) {
         struct frame f = datagram(1024 + port % 60000, 53 + port / 60000, 18);
-        for (double until = now_us() + 100; now_us() < until;) /* the agent falls asleep */
-            ;
-        double begin = now_us();
+        bench_pause_us(100); /* the agent falls asleep */
+        double begin = bench_wall_us();
         netbox_put(line.guest, &f);
         while (read(line.wire, data, sizeof(data)) < 0)
             ;
-        v[i] = now_us() - begin;
+        v[i] = bench_wall_us() - begin;
     }
-    qsort(v, FRAMES, sizeof(*v), by_value);
+    qsort(v, FRAMES, sizeof(*v), bench_compare);
     return v[FRAMES / 2];
 }
 

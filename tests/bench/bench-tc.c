@@ -290,19 +290,6 @@ static void *bare_agent(void *ring)
     return NULL;
 }
 
-static double now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* p50 and p99 of single round trips, each after a pause in which the agent falls asleep. */
 struct latency {
     double p50, p99;
@@ -310,14 +297,8 @@ struct latency {
 
 static struct latency quantiles(double *v)
 {
-    qsort(v, HELD_FRAMES, sizeof(*v), by_value);
+    qsort(v, HELD_FRAMES, sizeof(*v), bench_compare);
     return (struct latency){v[HELD_FRAMES / 2], v[HELD_FRAMES * 99 / 100]};
-}
-
-static void pause_us(double us)
-{
-    for (double until = now_us() + us; now_us() < until;)
-        ;
 }
 
 static struct latency bare_latency(int tap)
@@ -326,12 +307,12 @@ static struct latency bare_latency(int tap)
     struct frame f = udp4(4000, 53, 18);
     for (unsigned i = 0; i < HELD_FRAMES; i++) {
         uint32_t before = __atomic_load_n(&seen, __ATOMIC_ACQUIRE);
-        pause_us(100);
-        double begin = now_us();
+        bench_pause_us(100);
+        double begin = bench_wall_us();
         netbox_put(tap, &f);
         while (__atomic_load_n(&seen, __ATOMIC_ACQUIRE) == before)
             ;
-        v[i] = now_us() - begin;
+        v[i] = bench_wall_us() - begin;
     }
     return quantiles(v);
 }
@@ -344,12 +325,12 @@ static struct latency held_latency(void)
     for (unsigned i = 0; i < HELD_FRAMES; i++) {
         struct frame f = udp4(1024 + port % 60000, 53 + port / 60000, 18);
         port++;
-        pause_us(100);
-        double begin = now_us();
+        bench_pause_us(100);
+        double begin = bench_wall_us();
         netbox_put(box.guest, &f);
         while (read(box.wire, data, sizeof(data)) < 0)
             ;
-        v[i] = now_us() - begin;
+        v[i] = bench_wall_us() - begin;
     }
     return quantiles(v);
 }

@@ -32,6 +32,21 @@ static inline uint64_t bench_cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Of the clock on the wall, where it matters how long something takes. */
+static inline double bench_wall_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+/* Passes time without sleeping, in which others fall asleep. */
+static inline void bench_pause_us(double us)
+{
+    for (double until = bench_wall_us() + us; bench_wall_us() < until;)
+        ;
+}
+
 static inline uint64_t bench_random(uint64_t *state)
 {
     uint64_t x = *state += 0x9e3779b97f4a7c15;
