@@ -106,7 +106,7 @@ static void decide_anew(struct xvmi_filter *f, const struct xf_frame *frame, boo
                         struct xvmi_filter_event *event)
 {
     struct xf_verdict verdict;
-    xf_subject_reset(&f->subject, &frame->packet.flow, event->time);
+    xf_subject_reset(&f->subject, &frame->packet, event->time);
     if (mac)
         xf_subject_disown(&f->subject);
     f->subject.query.deadline_ns = xf_monotonic(NULL) + f->within;
@@ -127,8 +127,8 @@ static void decide_anew(struct xvmi_filter *f, const struct xf_frame *frame, boo
     bool spoofed = is_spoofed(f, frame, mac);
     event->lookup = f->subject.status;
     event->owner = f->subject.found && !f->subject.status ? &f->subject.owner : NULL;
-    event->cacheable =
-        !mac && (!frame->packet.has_type || !(f->program->needs & XVMI_NEED_ICMP_TYPE));
+    event->cacheable = !mac && !xf_subject_answers(&f->subject) &&
+                       (!frame->packet.has_type || !(f->program->needs & XVMI_NEED_ICMP_TYPE));
     f->stats.lookups += f->subject.found;
     f->stats.unreadable += f->subject.found && f->subject.status;
     f->stats.unknown += event->owner && event->owner->kind == XVMI_OWNER_NONE;

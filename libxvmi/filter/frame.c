@@ -13,6 +13,7 @@ enum {
 enum {
     PROTO_HOPOPTS = 0,
     PROTO_ICMP = 1,
+    PROTO_IGMP = 2,
     PROTO_TCP = 6,
     PROTO_UDP = 17,
     PROTO_DCCP = 33,
@@ -87,6 +88,7 @@ static bool parse_tcp(struct parse *p, size_t at)
         return malformed(p, "TCP header length");
     /* SYN without ACK and RST; SYN with FIN opens nothing, but who sends it is looked up. */
     p->frame->opens = (p->data[at + 13] & 0x16) == 0x02;
+    p->frame->packet.answers = p->data[at + 13] & 0x04;
     return true;
 }
 
@@ -111,6 +113,13 @@ static bool parse_sctp(struct parse *p, size_t at)
     return true;
 }
 
+/* Errors, and replies to echo and timestamp requests; RFC 792, RFC 4443. */
+static bool is_answer(uint8_t type, uint8_t reply)
+{
+    return type == reply || (reply == 129 ? type >= 1 && type <= 4
+                                          : type == 3 || type == 11 || type == 12 || type == 14);
+}
+
 static bool parse_icmp(struct parse *p, size_t at, uint8_t request, uint8_t reply)
 {
     if (!has(p, at, 8))
@@ -119,6 +128,7 @@ static bool parse_icmp(struct parse *p, size_t at, uint8_t request, uint8_t repl
     packet->has_type = true;
     packet->type = p->data[at];
     packet->code = p->data[at + 1];
+    packet->answers = is_answer(packet->type, reply);
     if (packet->type == request || packet->type == reply)
         packet->flow.lport = load16(p->data + at + 4);
     return is(p, XF_FRAME_PACKET);
@@ -137,6 +147,7 @@ static bool parse_transport(struct parse *p, size_t at, uint8_t proto)
 {
     p->frame->packet.flow.proto = proto;
     p->frame->l4 = (uint16_t)at;
+    p->frame->packet.answers = proto == PROTO_IGMP;
     if (proto == PROTO_TCP)
         return parse_tcp(p, at);
     if (proto == PROTO_UDP || proto == PROTO_UDPLITE)

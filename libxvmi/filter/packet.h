@@ -11,6 +11,8 @@ struct xf_packet {
     struct xvmi_flow flow;
     bool has_ports, has_type;
     uint8_t type, code; /* of ICMP */
+    bool answers;       /* what kernels send by themselves, without a socket: a TCP RST, an answer
+                           by ICMP, IGMP */
 };
 
 #endif

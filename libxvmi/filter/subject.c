@@ -53,6 +53,9 @@ static void find(struct xf_subject *s, bool processes)
         s->status = s->ops->find(s->finder, &s->flow, &s->query, &s->owner);
     s->found = true;
     s->with_processes = processes;
+    /* No socket is behind what the kernel answers: those that it has for this are in no table. */
+    if (!s->status && s->answers && s->owner.kind == XVMI_OWNER_NONE && !s->owner.foreign)
+        s->owner.kind = XVMI_OWNER_KERNEL;
 }
 
 static enum xf_known get_owner(struct xf_facts *facts, bool processes,
@@ -211,10 +214,16 @@ bool xf_subject_foreign(struct xf_subject *s)
     return get_owner(&s->facts, false, &owner) == XF_KNOWN && owner->foreign;
 }
 
-void xf_subject_reset(struct xf_subject *s, const struct xvmi_flow *flow, uint64_t now)
+bool xf_subject_answers(const struct xf_subject *s)
+{
+    return s->found && !s->status && s->owner.kind == XVMI_OWNER_KERNEL && !s->owner.socket.addr;
+}
+
+void xf_subject_reset(struct xf_subject *s, const struct xf_packet *packet, uint64_t now)
 {
     s->facts = (struct xf_facts){get_owner, get_task, get_text, get_age};
-    s->flow = *flow;
+    s->flow = packet->flow;
+    s->answers = packet->answers;
     s->now = now;
     s->found = s->with_processes = false;
     s->status = XVMI_OK;

@@ -39,6 +39,7 @@ struct xf_subject {
     struct xvmi_finder *finder;
     struct xvmi_owner_query query;
     struct xvmi_flow flow;
+    bool answers; /* as in struct xf_packet */
     uint64_t now;
     bool processes; /* look for them at once: the policy may ask */
     bool blind;     /* there is no kernel to look into */
@@ -54,8 +55,10 @@ struct xf_subject {
 void xf_subject_disown(struct xf_subject *subject);
 /* Whether its source is an address of none of the guest's; looks if nobody did. */
 bool xf_subject_foreign(struct xf_subject *subject);
+/* Whether the packet alone says that it is the kernel's: the next one of its flow may not be. */
+bool xf_subject_answers(const struct xf_subject *subject);
 /* For another packet; everything fetched is forgotten. */
-void xf_subject_reset(struct xf_subject *subject, const struct xvmi_flow *flow, uint64_t now);
+void xf_subject_reset(struct xf_subject *subject, const struct xf_packet *packet, uint64_t now);
 void xf_subject_fini(struct xf_subject *subject);
 
 #endif

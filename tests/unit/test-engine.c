@@ -361,6 +361,61 @@ Test(engine, unreadable_and_unknown)
     xvmi_filter_free(filter);
 }
 
+static void is_spoofed(struct xvmi_filter *filter, const struct frame *frame, uint64_t now)
+{
+    struct xvmi_filter_event e = decide(filter, frame, now);
+    cr_expect_eq(e.verdict, XVMI_VERDICT_DROP);
+    cr_expect_eq(e.reason, XVMI_REASON_SPOOFED, "%s", xvmi_filter_reason_text(e.reason));
+    cr_expect(e.log && !e.rule && !e.file);
+    cr_expect(!e.owner || e.owner->kind == XVMI_OWNER_NONE);
+}
+
+static struct frame icmp4(uint8_t type)
+{
+    struct frame f;
+    frame_ether(&f);
+    frame_ip4(&f, 1, "10.0.0.2", "192.0.2.1");
+    frame_put(&f, (uint8_t[8]){type, 0, 0, 0, 0, 7}, 8);
+    frame_end(&f);
+    return f;
+}
+
+/* What the kernel sends without a socket is its own, packet by packet: what else nobody seems to
+ * have sent is not. */
+Test(engine, answers_of_the_kernel)
+{
+    struct xvmi_filter *filter = filter_new("default deny\nallow owner kernel");
+    struct frame reset = tcp4(81, 5000, 0x14), data = tcp4(81, 5000, 0x10), reply = icmp4(0),
+                 ask = icmp4(8), group;
+    frame_ether(&group);
+    frame_ip4(&group, 2, "10.0.0.2", "224.0.0.22");
+    frame_zero(&group, 8);
+    frame_end(&group);
+    guest.owner = (struct xvmi_owner){0};
+    char *text;
+    struct xvmi_filter_event e = decide(filter, &reset, S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.rule == 1 && !e.uncertain && !e.cacheable);
+    cr_expect_eq(e.owner->kind, XVMI_OWNER_KERNEL);
+    cr_assert_eq(xvmi_filter_event_json(filter, &e, &text), XVMI_OK);
+    cr_expect(strstr(text, "\"owner\":{\"kind\":\"kernel\",\"via\":\"none,none\"}"), "%s", text);
+    free(text);
+    cr_expect_eq(decide(filter, &data, S).verdict, XVMI_VERDICT_DROP);
+    cr_expect_eq(decide(filter, &reply, S).verdict, XVMI_VERDICT_PASS);
+    cr_expect_eq(decide(filter, &ask, S).verdict, XVMI_VERDICT_DROP);
+    cr_expect_eq(decide(filter, &group, S).verdict, XVMI_VERDICT_PASS);
+    guest.owner.foreign = true;
+    reply = icmp4(0);
+    is_spoofed(filter, &reply, 2 * S);
+    xvmi_filter_free(filter);
+    /* It is no process and no user. */
+    filter = filter_new("default allow\ndeny exe \"/usr/bin/nmap\"\ndeny uid 0\ndeny netns 0\n"
+                        "deny cgroup \"/\"");
+    guest.owner = (struct xvmi_owner){0};
+    e = decide(filter, &reset, 3 * S);
+    cr_expect(e.verdict == XVMI_VERDICT_PASS && e.reason == XVMI_REASON_DEFAULT && !e.uncertain);
+    xvmi_filter_free(filter);
+}
+
 /* What was not found within a part of the time is nothing that the filter counts or keeps. */
 Test(engine, unfinished)
 {
@@ -459,15 +514,6 @@ Test(engine, dry_run_lets_pass)
     cr_expect(e.verdict == XVMI_VERDICT_DROP && e.action == XVMI_VERDICT_PASS);
     cr_expect_eq(e.decision.verdict, XVMI_VERDICT_PASS);
     xvmi_filter_free(filter);
-}
-
-static void is_spoofed(struct xvmi_filter *filter, const struct frame *frame, uint64_t now)
-{
-    struct xvmi_filter_event e = decide(filter, frame, now);
-    cr_expect_eq(e.verdict, XVMI_VERDICT_DROP);
-    cr_expect_eq(e.reason, XVMI_REASON_SPOOFED, "%s", xvmi_filter_reason_text(e.reason));
-    cr_expect(e.log && !e.rule && !e.file);
-    cr_expect(!e.owner || e.owner->kind == XVMI_OWNER_NONE);
 }
 
 static void foreign(void)

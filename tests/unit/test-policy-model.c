@@ -162,6 +162,7 @@ static struct sender random_sender(void)
                    : s.kind == KERNEL ? XVMI_OWNER_KERNEL
                                       : XVMI_OWNER_NONE;
     s.owner.socket.state = XVMI_STATE_ESTABLISHED;
+    s.owner.socket.addr = 1;
     s.uid = s.owner.socket.uid = pick(10);
     s.owner.n_owners = s.kind == KNOWN ? 1 + pick(3) : 0;
     s.owner.more = s.kind == KNOWN && pick(5) == 0;

@@ -44,7 +44,8 @@ XVMI_PUBLIC void xvmi_finder_free(struct xvmi_finder *finder);
 enum xvmi_owner_kind {
     XVMI_OWNER_NONE,    /* no socket explains it: forged, or gone already */
     XVMI_OWNER_PROCESS, /* a socket that at least one process holds */
-    XVMI_OWNER_KERNEL,  /* a socket of the kernel itself (NFS, WireGuard, ICMP and TCP replies) */
+    XVMI_OWNER_KERNEL,  /* a socket of the kernel itself (NFS, WireGuard); by xvmi_filter_decide(),
+                           which sees the packet, also TCP resets and ICMP replies, without one */
     XVMI_OWNER_ORPHAN,  /* a socket that no process has among its descriptors: see enum
                            xvmi_orphan; `last` says whose it was, if that is known */
 };
