@@ -7,11 +7,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "filter.h"
 #include "text.h"
+
+/* At the end, for a reader that has not taken all of a line. */
+#define LINGER_MS 1000
+
+/* A description of our own, on which writing does not wait: that of standard output is others' too.
+ * Files have no need of it, and sockets cannot be opened again. */
+static int open_again(int fd)
+{
+    char path[32];
+    struct stat what;
+    if (fstat(fd, &what) || !(S_ISFIFO(what.st_mode) || S_ISCHR(what.st_mode)))
+        return fd;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int again = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (again < 0)
+        return fd;
+    close(fd);
+    return again;
+}
 
 void filter_open_events(struct filter_session *s)
 {
@@ -23,23 +44,54 @@ void filter_open_events(struct filter_session *s)
                                   : dup(STDOUT_FILENO);
     if (s->events < 0)
         fail(s->command, XVMI_ERR_IO, must_printf("%s: %s", path, strerror(errno)));
+    s->events = open_again(s->events);
 }
 
-/* A reader that does not keep up loses events: the guest's packets do not wait for it. */
+/* As much as the reader takes now; true when that is all. */
+static bool write_unsent(struct filter_session *s)
+{
+    while (s->unsent_at < s->unsent_len) {
+        const char *rest = s->unsent + s->unsent_at;
+        size_t len = s->unsent_len - s->unsent_at;
+        ssize_t n = send(s->events, rest, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == ENOTSOCK)
+            n = write(s->events, rest, len);
+        if (n <= 0)
+            return false;
+        s->unsent_at += (size_t)n;
+    }
+    free(s->unsent);
+    s->unsent = NULL;
+    s->unsent_at = s->unsent_len = 0;
+    return true;
+}
+
+/* A reader that does not keep up loses events, but no part of one: the guest's packets do not wait
+ * for it. */
 static void write_line(struct filter_session *s, const char *json)
 {
-    struct pollfd out = {.fd = s->events, .events = POLLOUT};
     if (s->events < 0)
         return;
-    if (poll(&out, 1, 0) != 1 || !(out.revents & POLLOUT)) {
+    if (!write_unsent(s)) {
         s->events_lost++;
         return;
     }
-    char *line = must_printf("%s\n", json);
-    size_t len = strlen(line);
-    if (write(s->events, line, len) != (ssize_t)len)
-        s->events_lost++;
-    free(line);
+    s->unsent = must_printf("%s\n", json);
+    s->unsent_len = strlen(s->unsent);
+    (void)write_unsent(s);
+}
+
+void filter_close_events(struct filter_session *s)
+{
+    struct pollfd out = {.fd = s->events, .events = POLLOUT};
+    while (s->events >= 0 && !write_unsent(s) && poll(&out, 1, LINGER_MS) == 1 &&
+           out.revents == POLLOUT)
+        ;
+    free(s->unsent);
+    s->unsent = NULL;
+    if (s->events >= 0)
+        close(s->events);
+    s->events = -1;
 }
 
 /* A frame that an earlier decision, or one of the policy's options, let pass is no news. */

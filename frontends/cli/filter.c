@@ -304,6 +304,7 @@ static int end(struct filter_session *s)
     xtc_close(s->tc);
     filter_note(s, "stopped", "%s is %s", s->dev,
                 s->args->on_exit == XTC_OPEN ? "open" : "closed to what is not known");
+    filter_close_events(s);
     xvmi_filter_free(s->filter);
     xvmi_finder_free(s->finder);
     xvmi_vm_close(s->vm);

@@ -44,17 +44,19 @@ struct filter_session {
     struct xtc_stats before; /* of devices that went */
     struct xvmi_nic *nics;   /* of the guest, n_nics of them */
     size_t n_nics;
-    uint8_t nic;             /* the one that is filtered */
-    bool nic_known;          /* it is: the guest has none by the device's name otherwise */
-    struct filter_boot boot; /* of the kernel that was looked into last */
-    uint64_t tried;          /* when a kernel was looked for last */
-    uint64_t tended;         /* when processes were looked at last, so that they are known */
-    uint32_t tend_turns;     /* since */
+    uint8_t nic;              /* the one that is filtered */
+    bool nic_known;           /* it is: the guest has none by the device's name otherwise */
+    struct filter_boot boot;  /* of the kernel that was looked into last */
+    uint64_t tried;           /* when a kernel was looked for last */
+    uint64_t tended;          /* when processes were looked at last, so that they are known */
+    uint32_t tend_turns;      /* since */
     uint64_t clock, clock_at; /* the guest's clock when it was looked at, and by ours */
-    int signals;             /* signalfd */
-    int life;                /* xvmi_vm_event_fd(); -1: the guest does not tell */
+    int signals;              /* signalfd */
+    int life;                 /* xvmi_vm_event_fd(); -1: the guest does not tell */
     int epoll;
-    int events; /* -1: none */
+    int events;   /* -1: none */
+    char *unsent; /* of the last line, from unsent_at: the rest of it goes first */
+    size_t unsent_at, unsent_len;
     uint64_t events_lost;
     bool suspect; /* a look-up failed as they do when the guest was reset */
     bool hinted;  /* maybe another kernel runs */
@@ -102,6 +104,7 @@ void filter_event(void *session, const struct xvmi_filter_event *event);
 void filter_note(struct filter_session *s, const char *what, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void filter_open_events(struct filter_session *s);
+void filter_close_events(struct filter_session *s);
 /* On stderr; one JSON object with --json. */
 void filter_print_counters(struct filter_session *s);
 /* What was learned so far, if it is to be; the file is replaced as a whole. False: it could not
