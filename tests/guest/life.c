@@ -98,9 +98,19 @@ static void obey(const char *uri, const char *line)
     }
 }
 
-int main(int argc, char **argv)
+static void tell_events(void)
 {
     enum xvmi_vm_event event;
+    do {
+        if (xvmi_vm_event(vm, &event))
+            errx(3, "%s", xvmi_vm_error(vm));
+        if (event != XVMI_VM_NOTHING)
+            printf("event %s\n", xvmi_vm_event_text(event));
+    } while (event != XVMI_VM_NOTHING);
+}
+
+int main(int argc, char **argv)
+{
     char line[64];
     if (argc != 2)
         errx(2, "usage: life URI");
@@ -113,11 +123,8 @@ int main(int argc, char **argv)
             errx(3, "%s", xvmi_vm_error(vm));
         if (poll(p, 2, -1) < 0)
             err(1, "poll");
-        if (p[1].revents) {
-            if (xvmi_vm_event(vm, &event))
-                errx(3, "%s", xvmi_vm_error(vm));
-            printf("event %s\n", xvmi_vm_event_text(event));
-        }
+        if (p[1].revents)
+            tell_events();
         if (p[0].revents) {
             if (!fgets(line, sizeof(line), stdin))
                 return 0;

@@ -142,8 +142,9 @@ struct xvmi_mem_ops {
     enum xvmi_status (*nics)(void *ctx, const struct xvmi_nic **nics, size_t *n,
                              struct xvmi_error *err);
 
-    /* Optional, both or none. A file descriptor that polls readable while event() has something
-     * to tell, and the next thing that happened, XVMI_VM_NOTHING when nothing did; never waits.
+    /* Optional, both or none. A file descriptor that polls readable when event() may have something
+     * to tell, and the next thing that happened; never waits. Callers call it until it says
+     * XVMI_VM_NOTHING: of several things that came together the descriptor need not tell again.
      * What happened before the first call of event_fd() may be forgotten. */
     enum xvmi_status (*event_fd)(void *ctx, int *fd, struct xvmi_error *err);
     enum xvmi_status (*event)(void *ctx, enum xvmi_vm_event *event, struct xvmi_error *err);

@@ -114,9 +114,10 @@ XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_nics(struct xvmi_vm *vm, struc
                                                        size_t *n);
 
 /*
- * The guest's life, for event loops: a file descriptor of the handle's that polls readable while
- * xvmi_vm_event() has something to tell, and what it tells: one thing a call, XVMI_VM_NOTHING when
- * nothing waits. After RESET and MEMORY, xvmi_vm_refresh() says whether the handle is still good.
+ * The guest's life, for event loops: a file descriptor of the handle's that polls readable when
+ * xvmi_vm_event() may have something to tell, and what it tells: one thing a call. It is to be
+ * called until it says XVMI_VM_NOTHING, for the descriptor need not tell twice of what came
+ * together. After RESET and MEMORY, xvmi_vm_refresh() says whether the handle is still good.
  * XVMI_ERR_UNSUPPORTED for an image, and where the hypervisor does not tell.
  */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_event_fd(struct xvmi_vm *vm, int *fd);
