@@ -257,7 +257,10 @@ static enum xvmi_status new_filter(struct filter_session *s, struct xvmi_error *
         .nics = s->nics,
         .n_nics = s->n_nics,
     };
-    return xvmi_filter_new(&how, &s->filter, err);
+    status = xvmi_filter_new(&how, &s->filter, err);
+    if (status == XVMI_ERR_NOT_FOUND && !s->args->name)
+        fail(s->command, status, must_printf("%s (--name tells what it is called)", err->text));
+    return status;
 }
 
 /* The first look-up learns where the guest's tables lie: not while a packet waits. */

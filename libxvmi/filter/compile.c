@@ -33,15 +33,15 @@ static bool add_bound(struct xf_compiler *c, const struct xf_match *match, enum 
 {
     const struct xf_value *value = match->values.first;
     struct xf_range range;
-    const char *why;
+    const char *why = "something with an order";
     if (match->values.n != 1 || value->reference) {
         xf_error(c->report, match->at, "'%s' compares with a single value", xf_op_sign(match->op));
         return false;
     }
     if (class == XF_CLASS_PROTO || class == XF_CLASS_KIND || class == XF_CLASS_ICMP ||
         !xf_value_number(class, value->text, &c->scope, &range, &why) || range.lo != range.hi) {
-        xf_error(c->report, value->at, "'%s %s' does not take '%s'", xf_field_words(match->field),
-                 xf_op_sign(match->op), value->text);
+        xf_error(c->report, value->at, "'%s %s' does not take '%s': it wants %s",
+                 xf_field_words(match->field), xf_op_sign(match->op), value->text, why);
         return false;
     }
     uint64_t n = range.lo;

@@ -36,6 +36,8 @@
 }
 
 %code {
+#include <string.h>
+
 #include "lexer.h"
 
 #define YYLLOC_DEFAULT(current, rhs, n)                                                            \
@@ -74,7 +76,8 @@ static void direct(struct xf_reader *reader, struct xf_at at, struct xf_line *li
 %%
 
 policy: lines ;
-lines: line | lines SEPARATOR line ;
+lines: line | lines separator line ;
+separator: SEPARATOR { yyerrok; } ; /* what follows is looked at, whatever was before */
 line: %empty
     | vm
     | common
@@ -94,10 +97,11 @@ common: SET any blank '{' blank '}' {
         xf_reader_set(reader, @2, $2.value, (struct xf_values){0});
     }
     | SET any blank '{' blank value_list list_end '}' { xf_reader_set(reader, @2, $2.value, $6); }
+    | SET any blank '{' error '}' { xf_reader_set(reader, @2, $2.value, (struct xf_values){0}); }
     | FILES STRING { xf_reader_file(reader, @1, $1.code, $2.value); }
     ;
 
-statements: statement | statements SEPARATOR statement ;
+statements: statement | statements separator statement ;
 statement: %empty
     | common
     | DEFAULT VERB { xf_reader_default(reader, @1, false, $2.code, false); }
@@ -132,6 +136,7 @@ match: FIELD op values { $$ = match_new(reader, @1, $1.code, $2, $3); ALLOCATED(
 op: %empty { $$ = XF_EQ; } | OP ;
 values: value { $$ = xf_values_add((struct xf_values){0}, $1.value); }
     | '{' blank value_list list_end '}' { $$ = $3; }
+    | '{' error '}' { $$ = (struct xf_values){0}; } /* it is not the block that ends here */
     ;
 value_list: value { $$ = xf_values_add((struct xf_values){0}, $1.value); }
     | value_list blank ',' blank value { $$ = xf_values_add($1, $5.value); }
@@ -195,12 +200,33 @@ static void xf_yyerror(const struct xf_at *at, void *scanner, struct xf_reader *
     reader->report->no_memory = true;
 }
 
+/* What people write who know nftables. */
+static const char *word_instead(const char *word)
+{
+    static const char *const words[][2] = {
+        {"accept", "allow"}, {"drop", "deny"},    {"saddr", "from"},
+        {"daddr", "to"},     {"ip", "from' or 'to"}, {"ip6", "from' or 'to"},
+        {"skuid", "uid"},    {"skgid", "gid"},    {"policy", "default"},
+        {"l4proto", "proto"}};
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (!strcmp(words[i][0], word))
+            return words[i][1];
+    return NULL;
+}
+
 /* Names what may stand there if that is few things; a list of twenty helps nobody. */
 static int yyreport_syntax_error(const yypcontext_t *context, void *scanner,
                                  struct xf_reader *reader)
 {
     (void)scanner;
     yysymbol_kind_t found = yypcontext_token(context), expected[5];
+    const char *word = found == YYSYMBOL_YYEOF ? NULL : reader->word;
+    const char *instead = word ? word_instead(word) : NULL;
+    if (instead) {
+        xf_error(reader->report, *yypcontext_location(context),
+                 "'%s' cannot stand here: the word is '%s'", word, instead);
+        return 0;
+    }
     int n = yypcontext_expected_tokens(context, expected, 5);
     char text[160] = "";
     size_t used = 0;
@@ -208,10 +234,12 @@ static int yyreport_syntax_error(const yypcontext_t *context, void *scanner,
         used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
                                  i == 0 ? ": expected " : i == n - 1 ? " or " : ", ",
                                  yysymbol_name(expected[i]));
-    xf_error(reader->report, *yypcontext_location(context), "%s cannot stand here%s",
-             found == YYSYMBOL_YYEOF ? "the end of the file"
-             : found < 0             ? "this"
-                                     : yysymbol_name(found),
-             text);
+    xf_error(reader->report, *yypcontext_location(context), "%s%s%s cannot stand here%s",
+             word ? "'" : "",
+             word                      ? word
+             : found == YYSYMBOL_YYEOF ? "the end of the file"
+             : found < 0               ? "this"
+                                       : yysymbol_name(found),
+             word ? "'" : "", text);
     return 0;
 }

@@ -101,6 +101,7 @@ int xf_reader_word(struct xf_reader *reader, union xf_token *token, const struct
     struct xf_value *value = xf_value_new(reader->ast, reader->report, *at, text, len, false);
     unsigned code = 0;
     int kind = value && !value->reference ? find_word(value->text, &code) : WORD;
+    reader->word = value ? value->text : NULL;
     token->word.code = code;
     return token_of(token, value, kind);
 }
@@ -111,6 +112,7 @@ int xf_reader_string(struct xf_reader *reader, union xf_token *token, const stru
     struct xf_value *value =
         xf_value_new(reader->ast, reader->report, *at, text + 1, len - 2, true);
     token->word.code = 0;
+    reader->word = NULL;
     if (!value)
         return token_of(token, NULL, 0);
     char *to = memchr(value->text, '\\', len - 2), *from = to;

@@ -20,6 +20,7 @@ struct xf_reader {
     struct xf_report *report;
     struct xf_block *block; /* the one being read; NULL at the top */
     struct xf_at at;        /* where the lexer is */
+    const char *word;       /* what it found last; NULL when that is no word */
     unsigned syntax_errors;
     jmp_buf fatal;
 };

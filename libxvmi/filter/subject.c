@@ -223,7 +223,7 @@ void xf_subject_reset(struct xf_subject *s, const struct xf_packet *packet, uint
 {
     s->facts = (struct xf_facts){get_owner, get_task, get_text, get_age};
     s->flow = packet->flow;
-    s->answers = packet->answers;
+    s->answers = packet->answers && packet->flow.direction == XVMI_FLOW_OUT;
     s->now = now;
     s->found = s->with_processes = false;
     s->status = XVMI_OK;

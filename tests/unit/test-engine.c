@@ -407,6 +407,13 @@ Test(engine, answers_of_the_kernel)
     reply = icmp4(0);
     is_spoofed(filter, &reply, 2 * S);
     xvmi_filter_free(filter);
+    /* What it receives is not its own. */
+    filter = filter_new("default deny\ndefault in deny\nallow in owner kernel");
+    guest.owner = (struct xvmi_owner){0};
+    e = (struct xvmi_filter_event){.size = sizeof(e)};
+    xvmi_filter_decide(filter, reply.data, reply.len, XVMI_FLOW_IN, 0, 3 * S, &e);
+    cr_expect_eq(e.verdict, XVMI_VERDICT_DROP);
+    xvmi_filter_free(filter);
     /* It is no process and no user. */
     filter = filter_new("default allow\ndeny exe \"/usr/bin/nmap\"\ndeny uid 0\ndeny netns 0\n"
                         "deny cgroup \"/\"");

@@ -231,10 +231,14 @@ Test(policy, goes_on_after_an_error)
                 "    allow 5\n"
                 "    allow uid\n"
                 "    deny allow\n"
+                "    drop udp\n"
+                "    allow tcp dport { 80 443 }\n"
+                "    set x { 1, 2 3 }\n"
+                "    allow saddr 10.0.0.1\n"
                 "    allow exe /bin/sh\n"
                 "}\n"
                 "allow\n",
-                "p:3:11: word cannot stand here\n"
+                "p:3:11: '5' cannot stand here\n"
                 "    allow 5\n"
                 "          ^\n"
                 "p:4:14: end of line cannot stand here\n"
@@ -243,7 +247,19 @@ Test(policy, goes_on_after_an_error)
                 "p:5:10: 'allow' cannot stand here: a rule begins with its verdict\n"
                 "    deny allow\n"
                 "         ^\n"
-                "p:8:1: verdict cannot stand here\n"
+                "p:6:5: 'drop' cannot stand here: the word is 'deny'\n"
+                "    drop udp\n"
+                "    ^\n"
+                "p:7:26: '443' cannot stand here: expected end of line, '}' or ','\n"
+                "    allow tcp dport { 80 443 }\n"
+                "                         ^\n"
+                "p:8:18: '3' cannot stand here: expected end of line, '}' or ','\n"
+                "    set x { 1, 2 3 }\n"
+                "                 ^\n"
+                "p:9:11: 'saddr' cannot stand here: the word is 'from'\n"
+                "    allow saddr 10.0.0.1\n"
+                "          ^\n"
+                "p:12:1: 'allow' cannot stand here\n"
                 "allow\n"
                 "^\n");
 }
@@ -267,6 +283,12 @@ Test(policy, complaints_by_kind)
                                           "allow tcp udp", "                                 "));
     check_wrong(RULE("allow age 5s"), AT(30, "'age' wants < or > or a range", "allow age 5s",
                                          "                             "));
+    check_wrong(
+        RULE("deny age < 5"),
+        AT(35,
+           "'age <' does not take '5': it wants a time with its unit, as 500ms, 10s, 5m, 2h "
+           "or 1d",
+           "deny age < 5", "                                  "));
     check_wrong(RULE("owners some"), AT(31, "'owners' is 'all' or 'any'", "owners some",
                                         "                              "));
     check_wrong(RULE("allow comm \"a"),
