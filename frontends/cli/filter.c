@@ -304,9 +304,11 @@ static int end(struct filter_session *s)
 {
     filter_print_counters(s);
     bool written = filter_write_learned(s);
-    xtc_close(s->tc);
     filter_note(s, "stopped", "%s is %s", s->dev,
-                s->args->on_exit == XTC_OPEN ? "open" : "closed to what is not known");
+                !s->tc                         ? "gone"
+                : s->args->on_exit == XTC_OPEN ? "open"
+                                               : "closed to what is not known");
+    xtc_close(s->tc);
     filter_close_events(s);
     xvmi_filter_free(s->filter);
     xvmi_finder_free(s->finder);

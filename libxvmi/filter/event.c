@@ -199,6 +199,6 @@ enum xvmi_status xvmi_filter_learned(const struct xvmi_filter *f, char **policy)
     *policy = NULL;
     if (!f->learn)
         return XVMI_ERR_INVALID;
-    *policy = xf_learn_write(f->learn, f->name);
+    *policy = xf_learn_write(f->learn, &f->stats, f->name);
     return *policy ? XVMI_OK : XVMI_ERR_NO_MEMORY;
 }

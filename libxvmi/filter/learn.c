@@ -140,6 +140,8 @@ static void put_proto(FILE *f, uint8_t proto)
     const char *word = xf_proto_word(proto);
     if (word && (proto == 6 || proto == 17 || proto == 1 || proto == 58 || proto == 132))
         fprintf(f, " %s", word);
+    else if (word)
+        fprintf(f, " proto %s", word);
     else
         fprintf(f, " proto %u", proto);
 }
@@ -179,20 +181,27 @@ static void put_rules(FILE *f, struct seen *const *seen, size_t n)
     }
 }
 
-static void put_notes(FILE *f, const struct xf_learn *learn)
+static void put_note(FILE *f, uint64_t n, const char *what)
 {
-    if (learn->unknown)
-        fprintf(f, "    # %llu packets had no owner that could be named\n",
-                (unsigned long long)learn->unknown);
-    if (learn->unwritable)
-        fprintf(f, "    # %llu packets came from executables that no policy can name\n",
-                (unsigned long long)learn->unwritable);
-    if (learn->over)
-        fprintf(f, "    # %llu packets came when there was no room to remember more\n",
-                (unsigned long long)learn->over);
+    if (n)
+        fprintf(f, "    # %llu %s\n", (unsigned long long)n, what);
 }
 
-char *xf_learn_write(const struct xf_learn *learn, const char *vm)
+/* What the rules do not allow although it was seen, and by which option it would be. */
+static void put_notes(FILE *f, const struct xf_learn *learn, const struct xvmi_filter_stats *stats)
+{
+    put_note(f, learn->unknown, "packets had no owner that could be named");
+    put_note(f, learn->unwritable, "packets came from executables that no policy can name");
+    put_note(f, learn->over, "packets came when there was no room to remember more");
+    put_note(f, stats->spoofed,
+             "frames had source addresses that are not the guest's: spoofed allow");
+    put_note(f, stats->other, "frames were neither ARP nor IP: other allow");
+    put_note(f, stats->malformed, "frames were malformed: malformed allow");
+    put_note(f, stats->fragments_lost, "fragments came without their first: fragments allow");
+}
+
+char *xf_learn_write(const struct xf_learn *learn, const struct xvmi_filter_stats *stats,
+                     const char *vm)
 {
     struct seen const **seen = calloc(learn->n + 1, sizeof(*seen));
     char *text = NULL;
@@ -210,7 +219,7 @@ char *xf_learn_write(const struct xf_learn *learn, const char *vm)
     put_literal(f, vm);
     fputs(" {\n    default deny log\n", f);
     put_rules(f, (struct seen *const *)seen, n);
-    put_notes(f, learn);
+    put_notes(f, learn, stats);
     fputs("}\n", f);
     bool failed = ferror(f);
     free(seen);

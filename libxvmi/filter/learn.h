@@ -4,6 +4,8 @@
 
 /* The allow-list that the traffic seen would need: who sent what to or from which port. */
 
+#include <xvmi/filter.h>
+
 #include "filter/match.h"
 
 /* Kinds of traffic that are told apart; what comes after is counted. */
@@ -19,6 +21,7 @@ void xf_learn_free(struct xf_learn *learn);
 void xf_learn_packet(struct xf_learn *learn, const struct xf_packet *packet,
                      struct xf_facts *facts);
 /* As a policy for the guest `vm`; NULL when memory is out. To be freed. */
-char *xf_learn_write(const struct xf_learn *learn, const char *vm);
+char *xf_learn_write(const struct xf_learn *learn, const struct xvmi_filter_stats *stats,
+                     const char *vm);
 
 #endif

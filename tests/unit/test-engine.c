@@ -380,17 +380,23 @@ static struct frame icmp4(uint8_t type)
     return f;
 }
 
+static struct frame igmp4(void)
+{
+    struct frame f;
+    frame_ether(&f);
+    frame_ip4(&f, 2, "10.0.0.2", "224.0.0.22");
+    frame_zero(&f, 8);
+    frame_end(&f);
+    return f;
+}
+
 /* What the kernel sends without a socket is its own, packet by packet: what else nobody seems to
  * have sent is not. */
 Test(engine, answers_of_the_kernel)
 {
     struct xvmi_filter *filter = filter_new("default deny\nallow owner kernel");
     struct frame reset = tcp4(81, 5000, 0x14), data = tcp4(81, 5000, 0x10), reply = icmp4(0),
-                 ask = icmp4(8), group;
-    frame_ether(&group);
-    frame_ip4(&group, 2, "10.0.0.2", "224.0.0.22");
-    frame_zero(&group, 8);
-    frame_end(&group);
+                 ask = icmp4(8), group = igmp4();
     guest.owner = (struct xvmi_owner){0};
     char *text;
     struct xvmi_filter_event e = decide(filter, &reset, S);
@@ -631,12 +637,17 @@ Test(engine, learns)
                         "learned\n"
                         "vm \"web\" {\n"
                         "    default deny log\n"
+                        "    allow owner kernel proto igmp\n"
                         "    allow exe \"/opt/a[*]\\\"b\" tcp dport { 53 }\n"
                         "    allow exe \"/usr/bin/curl\" tcp dport { 80, 443 }\n"
                         "    allow exe \"/usr/bin/curl\" tcp sport { 80 }\n"
                         "    allow exe \"/usr/bin/curl\" udp dport { 53 }\n"
                         "    # 1 packets had no owner that could be named\n"
+                        "    # 1 frames were neither ARP nor IP: other allow\n"
                         "}\n";
+    struct frame lldp, group = igmp4();
+    frame_ether(&lldp);
+    frame_put16(&lldp, 0x88cc);
     decide(filter, &a, S);
     decide(filter, &b, S);
     decide(filter, &c, S);
@@ -647,6 +658,9 @@ Test(engine, learns)
     guest.owner.kind = XVMI_OWNER_NONE;
     a = tcp4(40006, 53, 2);
     decide(filter, &a, S);
+    guest.owner = (struct xvmi_owner){0};
+    decide(filter, &group, S);
+    decide(filter, &lldp, S);
     cr_assert_eq(xvmi_filter_learned(filter, &text), XVMI_OK);
     cr_expect_str_eq(text, want);
     struct xvmi_policy *policy;
