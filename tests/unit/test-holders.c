@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 
+#include "os/linux/socket.h"
 #include "support/owner-toy.h"
 
 TestSuite(holders, .init = toy_set_up, .fini = toy_tear_down);
@@ -192,6 +193,19 @@ Test(holders, multipath_tcp)
     cr_assert_eq(toy.owner.socket.addr, sock);
     cr_assert_eq(toy.owner.socket.ino, 6000);
     cr_assert_eq(xvmi_owner_revalidate(toy.finder, &toy.owner.token), XVMI_OK);
+    struct xvmi_socket *listed;
+    size_t n;
+    cr_assert_eq(xl_socket_list(&toy.g.guest, XVMI_SOCKET_BIT(XVMI_SOCKET_TCP), &listed, &n),
+                 XVMI_OK, "%s", toy.g.err.text);
+    cr_assert_eq(n, 1);
+    cr_assert_eq(listed->file, file);
+    cr_assert_eq(listed->ino, 6000);
+    cr_assert_eq(xvmi_owner_of(toy.finder, listed, NULL, &toy.owner), XVMI_OK);
+    cr_assert_eq(toy.owner.n_owners, 1);
+    cr_assert_eq(toy.owner.owners[0].task.pid, 11);
+    free(listed);
+    lw_put(lw, context, subflow_conn, 0);
+    cr_assert_eq(xvmi_owner_revalidate(toy.finder, &toy.owner.token), XVMI_ERR_CHANGED);
 }
 
 /* --- other ways to ask --- */

@@ -203,3 +203,66 @@ Test(tasks, a_clock_that_is_being_set_is_not_believed)
     g.guest.sym.sym_tk_core = 0;
     cr_assert_eq(xl_clock(&g.guest, &ns), XVMI_ERR_UNSUPPORTED);
 }
+
+/* --- the path of the executable --- */
+
+static uint64_t dentry(const char *name, uint64_t parent)
+{
+    uint64_t d = lw_alloc(&lw, 128), text = lw_alloc(&lw, 64);
+    memcpy(lw_at(&lw, text), name, strlen(name));
+    lw_put(&lw, d, dentry_name, text);
+    lw_put(&lw, d, dentry_len, strlen(name));
+    lw_put(&lw, d, dentry_parent, parent ? parent : d);
+    return d;
+}
+
+/* A file system mounted at `at` of `parent`; 0: nowhere. */
+static uint64_t mounted(uint64_t root, uint64_t parent, uint64_t at)
+{
+    uint64_t mount = lw_alloc(&lw, 256);
+    lw_put(&lw, mount + lw.lay.mount_mnt.off, vfsmount_root, root);
+    lw_put(&lw, mount, mount_parent, parent ? parent : mount);
+    lw_put(&lw, mount, mount_mountpoint, at ? at : root);
+    return mount;
+}
+
+static void expect_exe(uint64_t mount, uint64_t of, const char *path)
+{
+    char buf[XVMI_PATH_MAX];
+    uint64_t mm = lw_alloc(&lw, 256), file = lw_alloc(&lw, 256);
+    uint64_t task = lw_task(&lw, 42, "worker", 1000, 8);
+    struct xvmi_task t = {.addr = task, .pid = 42, .start_ns = 42000};
+    lw_put(&lw, task, task_mm, mm);
+    lw_put(&lw, mm, mm_exe_file, file);
+    lw_put(&lw, file, file_mnt, mount + lw.lay.mount_mnt.off);
+    lw_put(&lw, file, file_dentry, of);
+    lw_guest_open(&g, &lw, true);
+    cr_assert_eq(xl_task_exe(&g.guest, &t, buf, sizeof(buf)), XVMI_OK, "%s", g.err.text);
+    cr_assert_str_eq(buf, path);
+}
+
+Test(tasks, exe_on_a_mount)
+{
+    uint64_t top = dentry("/", 0), bin = dentry("bin", top), own = dentry("/", 0);
+    uint64_t program = dentry("program", own), mount = mounted(own, mounted(top, 0, 0), bin);
+    lw_put(&lw, program, dentry_hash, LW_BASE);
+    expect_exe(mount, program, "/bin/program");
+}
+
+Test(tasks, exe_deleted)
+{
+    uint64_t top = dentry("/", 0), program = dentry("program", top);
+    expect_exe(mounted(top, 0, 0), program, "/program (deleted)");
+}
+
+/* memfd_create(): a root that no mount begins at, with a name. */
+Test(tasks, exe_in_no_directory)
+{
+    expect_exe(mounted(dentry("/", 0), 0, 0), dentry("memfd:a/b", 0), "/memfd:a/b (deleted)");
+}
+
+/* open_by_handle_at(): a dentry that is not connected to the tree. */
+Test(tasks, exe_disconnected)
+{
+    expect_exe(mounted(dentry("/", 0), 0, 0), dentry("/", 0), "/");
+}

@@ -51,7 +51,8 @@ enum xvmi_socket_state {
 
 struct xvmi_socket {
     uint64_t addr;     /* GVA of the struct sock (or of the smaller request, time-wait socket) */
-    uint64_t file;     /* GVA of the struct file that holds it, 0: none (kernel, orphan, …) */
+    uint64_t file;     /* GVA of the struct file that holds it, 0: none (kernel, orphan, …); of a
+                          subflow of MPTCP that of its connection, ino likewise */
     uint64_t ino;      /* inode number, 0 when there is no file */
     uint64_t cookie;   /* SO_COOKIE, 0 while nobody asked for one in the guest */
     uint64_t cgroup;   /* GVA of its cgroup, for xvmi_socket_cgroup(); 0: none known */

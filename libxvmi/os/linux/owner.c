@@ -88,13 +88,21 @@ struct question {
     } confirm[MAX_CONFIRM];
 };
 
-static bool has_file(struct xl_guest *g, uint64_t sock, uint64_t file, uint64_t ino)
+static bool leads_to(struct xl_guest *g, uint64_t sock, uint64_t file, uint64_t ino)
 {
     struct xw_fault fault;
     uint64_t socket, seen_file, seen_ino;
     return !xw_get(g->space, &g->lay, sock, sock_socket, &socket, &fault) && socket &&
            !xw_get(g->space, &g->lay, socket, socket_file, &seen_file, &fault) &&
            seen_file == file && !xl_socket_ino(g, socket, &seen_ino, &fault) && seen_ino == ino;
+}
+
+/* By itself or, of a subflow of MPTCP, by its connection. */
+static bool has_file(struct xl_guest *g, uint64_t sock, uint64_t file, uint64_t ino)
+{
+    uint64_t connection;
+    return leads_to(g, sock, file, ino) ||
+           ((connection = xl_mptcp_connection(g, sock)) && leads_to(g, connection, file, ino));
 }
 
 /*
@@ -183,34 +191,6 @@ static enum xvmi_status read_twice(struct question *q, uint64_t sock, enum xvmi_
     return status;
 }
 
-/* A subflow of MPTCP is a socket of the kernel's; the file is that of the connection it serves.
- * 0: it is none. */
-static uint64_t mptcp_connection(struct xl_guest *g, const struct xvmi_socket *s)
-{
-    struct xw_fault fault;
-    uint64_t is, context, connection;
-    if (s->kind != XVMI_SOCKET_TCP || s->state == XVMI_STATE_TIME_WAIT ||
-        s->state == XVMI_STATE_NEW_SYN_RECV || !xw_has(g->lay.tcp_is_mptcp) ||
-        !xw_has(g->lay.subflow_conn) ||
-        xw_get(g->space, &g->lay, s->addr, tcp_is_mptcp, &is, &fault) || !is ||
-        xw_get(g->space, &g->lay, s->addr, icsk_ulp_data, &context, &fault) || !context ||
-        xw_get(g->space, &g->lay, context, subflow_conn, &connection, &fault))
-        return 0;
-    return connection;
-}
-
-static void take_file_of(struct xl_guest *g, uint64_t sock, struct xvmi_socket *s)
-{
-    struct xw_fault fault;
-    uint64_t socket, file, ino;
-    if (xw_get(g->space, &g->lay, sock, sock_socket, &socket, &fault) || !socket ||
-        xw_get(g->space, &g->lay, socket, socket_file, &file, &fault) || !file ||
-        xl_socket_ino(g, socket, &ino, &fault))
-        return;
-    s->file = file;
-    s->ino = ino;
-}
-
 /* What was found first, second, ... A socket with a file is confirmed at the end: one reading is
  * enough. */
 static enum xvmi_status read_found(struct question *q, uint32_t i, struct xvmi_socket *s)
@@ -223,13 +203,7 @@ static enum xvmi_status read_found(struct question *q, uint32_t i, struct xvmi_s
         confirm_later(q, s->addr, s, (int32_t)i);
         return XVMI_OK;
     }
-    status = read_twice(q, found->sock[i], found->kind, s);
-    uint64_t connection = status ? 0 : mptcp_connection(g, s);
-    if (connection)
-        take_file_of(g, connection, s);
-    if (connection && s->file)
-        confirm_later(q, connection, s, (int32_t)i);
-    return status;
+    return read_twice(q, found->sock[i], found->kind, s);
 }
 
 /* A connection that is not accepted yet belongs to those who listen. */
@@ -530,11 +504,8 @@ static enum xvmi_status look_at_given(struct question *q)
         a->socket = given;
         return status;
     }
-    const uint64_t connection = a->socket.file ? 0 : mptcp_connection(q->f->g, &a->socket);
-    if (connection)
-        take_file_of(q->f->g, connection, &a->socket);
     if (a->socket.file)
-        confirm_later(q, connection ? connection : a->socket.addr, &a->socket, -1);
+        confirm_later(q, a->socket.addr, &a->socket, -1);
     return look_at_socket(q);
 }
 

@@ -31,8 +31,8 @@ struct table {
 };
 
 struct entry {
-    uint64_t sock, ino; /* the sort key: which socket */
-    uint64_t file;
+    uint64_t file, ino; /* the sort key: which socket, by the name that subflows of MPTCP share */
+    uint64_t sock;
     uint32_t table, fd;
     uint32_t process;
     bool valid;
@@ -250,8 +250,8 @@ static void look_at_files_again(struct scan *s)
 static int by_socket(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
-    if (x->sock != y->sock)
-        return x->sock < y->sock ? -1 : 1;
+    if (x->file != y->file)
+        return x->file < y->file ? -1 : 1;
     return (x->ino > y->ino) - (x->ino < y->ino);
 }
 
@@ -334,7 +334,7 @@ void xvmi_owner_scan_free(struct xvmi_owner_scan *scan)
 size_t xvmi_owner_scan_find(const struct xvmi_owner_scan *scan, const struct xvmi_socket *socket,
                             const struct xvmi_socket_owner **owners)
 {
-    const struct entry key = {.sock = socket->addr, .ino = socket->ino};
+    const struct entry key = {.file = socket->file, .ino = socket->ino};
     size_t first = 0, n = 0;
     for (size_t end = scan->n; first < end;) { /* the first entry that is not before the key */
         size_t middle = first + (end - first) / 2;

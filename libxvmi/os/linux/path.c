@@ -61,15 +61,25 @@ static enum xvmi_status prepend_dentry(struct xl_guest *g, struct path_builder *
     return XVMI_OK;
 }
 
-/* d_path() calls a file deleted when its dentry is out of the hash and no root. */
-static enum xvmi_status is_deleted(struct xl_guest *g, uint64_t dentry, bool *deleted)
+/*
+ * d_path() calls a file deleted when its dentry is out of the hash and no root. A root that its
+ * mount does not begin at is a file that never was in a directory (memfd_create()): simple_dname()
+ * shows the name that it was given. What was opened by a handle and is not connected to the tree
+ * has such a dentry, too, by the name "/".
+ */
+static enum xvmi_status is_deleted(struct xl_guest *g, uint64_t mount, uint64_t dentry,
+                                   bool *deleted, bool *nowhere)
 {
+    const struct xw_layout *lay = &g->lay;
     struct xw_fault fault;
-    uint64_t pprev, parent;
-    if (xw_get(g->space, &g->lay, dentry, dentry_hash, &pprev, &fault) ||
-        xw_get(g->space, &g->lay, dentry, dentry_parent, &parent, &fault))
+    uint64_t pprev, parent, root, len;
+    if (xw_get(g->space, lay, dentry, dentry_hash, &pprev, &fault) ||
+        xw_get(g->space, lay, dentry, dentry_parent, &parent, &fault) ||
+        xw_get(g->space, lay, dentry, dentry_len, &len, &fault) ||
+        xw_get(g->space, lay, mount + lay->mount_mnt.off, vfsmount_root, &root, &fault))
         return xl_fault(g, &fault);
-    *deleted = pprev == 0 && parent != dentry;
+    *nowhere = parent == dentry && root != dentry && len > 1;
+    *deleted = *nowhere || (pprev == 0 && parent != dentry);
     return XVMI_OK;
 }
 
@@ -108,16 +118,19 @@ enum xvmi_status xl_file_path(struct xl_guest *g, uint64_t file, char *buf, size
     if (xw_get(g->space, &g->lay, file, file_mnt, &mnt, &fault) ||
         xw_get(g->space, &g->lay, file, file_dentry, &dentry, &fault))
         return xl_fault(g, &fault);
-    bool deleted = false, end = false;
-    enum xvmi_status status = is_deleted(g, dentry, &deleted);
+    const uint64_t start = dentry;
+    uint64_t mount = mnt - g->lay.mount_mnt.off;
+    bool deleted = false, nowhere = false, end = false;
+    enum xvmi_status status = is_deleted(g, mount, dentry, &deleted, &nowhere);
     if (status)
         return status;
 
     struct path_builder b = begin_path(buf, size, deleted ? " (deleted)" : "");
     size_t empty = b.start;
-    uint64_t mount = mnt - g->lay.mount_mnt.off;
     for (int i = 0; i < MAX_STEPS && !end && !status; i++)
         status = step_up(g, &b, &mount, &dentry, &end);
+    if (!status && nowhere)
+        status = prepend_dentry(g, &b, start);
     if (status)
         return status;
     if (!end)

@@ -25,6 +25,10 @@ XVMI_CHECKED enum xvmi_status xl_socket_read_once(struct xl_guest *g, const stru
                                                   uint64_t addr, enum xvmi_socket_kind kind,
                                                   struct xvmi_socket *out);
 
+/* A subflow of MPTCP is a socket of the kernel's; file and inode number are those of the connection
+ * that it serves: its struct sock. 0: `sock`, a full one of TCP, is no subflow. */
+uint64_t xl_mptcp_connection(struct xl_guest *g, uint64_t sock);
+
 /* Inode number of a struct socket's inode: it lies behind the socket in struct socket_alloc. */
 static inline int xl_socket_ino(struct xl_guest *g, uint64_t socket, uint64_t *ino,
                                 struct xw_fault *fault)

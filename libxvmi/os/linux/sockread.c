@@ -96,6 +96,30 @@ static int read_unix(struct xl_guest *g, struct xvmi_socket *out, struct xw_faul
     return status || !socket ? status : xl_socket_ino(g, socket, &out->peer_ino, fault);
 }
 
+uint64_t xl_mptcp_connection(struct xl_guest *g, uint64_t sock)
+{
+    struct xw_fault fault;
+    uint64_t is, context, connection;
+    if (!xw_has(g->lay.tcp_is_mptcp) || !xw_has(g->lay.subflow_conn) ||
+        xw_get(g->space, &g->lay, sock, tcp_is_mptcp, &is, &fault) || !is ||
+        xw_get(g->space, &g->lay, sock, icsk_ulp_data, &context, &fault) || !context ||
+        xw_get(g->space, &g->lay, context, subflow_conn, &connection, &fault))
+        return 0;
+    return connection;
+}
+
+/* A subflow that is being closed has nothing to take. */
+static int take_file_of_connection(struct xl_guest *g, struct xvmi_socket *out,
+                                   struct xw_fault *fault)
+{
+    uint64_t connection = xl_mptcp_connection(g, out->addr), socket, file;
+    if (!connection || xw_get(g->space, &g->lay, connection, sock_socket, &socket, fault) ||
+        !socket || xw_get(g->space, &g->lay, socket, socket_file, &file, fault) || !file)
+        return 0;
+    out->file = file;
+    return xl_socket_ino(g, socket, &out->ino, fault);
+}
+
 /* One reading of one socket. */
 static int read_socket(struct xl_guest *g, const struct xl_net_vec *nets, uint64_t addr,
                        enum xvmi_socket_kind kind, struct xvmi_socket *out, struct xw_fault *fault)
@@ -119,6 +143,9 @@ static int read_socket(struct xl_guest *g, const struct xl_net_vec *nets, uint64
     if ((status = netns_inum(nets, g, s.net, &out->netns, fault)))
         return status;
     if (s.socket && (status = xl_socket_ino(g, s.socket, &out->ino, fault)))
+        return status;
+    if (kind == XVMI_SOCKET_TCP && xw_sock_is_full(&s) && !s.file &&
+        (status = take_file_of_connection(g, out, fault)))
         return status;
     if (kind == XVMI_SOCKET_PACKET)
         return read_packet(g, out, fault);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -262,15 +263,20 @@ static void long_body(void)
     exec_self(self, (char *[]){"guest-helper", "sit", word, "", "two words", NULL});
 }
 
-static void copy_self(const char *to)
+static void copy_self_into(int copy)
 {
     static char block[65536];
     int from = must(open(self, O_RDONLY | O_CLOEXEC));
-    int copy = must(open(to, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0755));
     for (ssize_t got; (got = read(from, block, sizeof(block))) > 0;)
         must(write(copy, block, (size_t)got));
-    close(copy);
     close(from);
+}
+
+static void copy_self(const char *to)
+{
+    int copy = must(open(to, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0755));
+    copy_self_into(copy);
+    close(copy);
 }
 
 /* A program whose file is gone. */
@@ -280,6 +286,14 @@ static void deleted_body(void)
     int fd = must(open("/tmp/helper-deleted", O_PATH | O_CLOEXEC));
     must(unlink("/tmp/helper-deleted"));
     must(fexecve(fd, (char *[]){"deleted", "sit", NULL}, (char *[]){NULL}));
+}
+
+/* A program that never was in a directory. */
+static void memory_body(void)
+{
+    int fd = must(memfd_create("a/program", MFD_CLOEXEC));
+    copy_self_into(fd);
+    must(fexecve(fd, (char *[]){"memory", "sit", NULL}, (char *[]){NULL}));
 }
 
 /* A container: namespaces of its own and a program that lies only in its own root. */
@@ -336,6 +350,7 @@ void zoo(void)
     actor("effective", root, "/", effective_body);
     actor("long", carol, "/", long_body);
     actor("deleted", alice, "/", deleted_body);
+    actor("memory", alice, "/", memory_body);
     actor("container", root,
           "/docker/9c8b7a695847362514030f1e2d3c4b5a69788796a5b4c3d2e1f0998877665544",
           container_body);
