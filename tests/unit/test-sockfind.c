@@ -227,3 +227,34 @@ Test(sockfind, multicast_is_received_by_whoever_listens_and_sent_by_nobody)
     ask_multicast(XVMI_FLOW_OUT, "224.0.0.251");
     cr_assert_eq(toy.owner.kind, XVMI_OWNER_NONE);
 }
+
+/* --- what a question may cost --- */
+
+static void costs_no_more_than_allowed(uint16_t lport)
+{
+    struct xvmi_flow flow = toy_flow(17, "10.0.0.2", lport, "10.0.0.1", 9);
+    struct xvmi_owner_query query = {.size = sizeof(query), .max_reads = 100};
+    toy_open();
+    toy_ask(17, 1, 1); /* namespaces are known now */
+    cr_assert_eq(xvmi_owner_find(toy.finder, &flow, &query, &toy.owner), XVMI_ERR_LIMIT);
+    cr_assert_leq(toy.owner.reads, 150);
+    query.max_reads = 0;
+    query.deadline_ns = 1;
+    cr_assert_eq(xvmi_owner_find(toy.finder, &flow, &query, &toy.owner), XVMI_ERR_LIMIT);
+    cr_assert_leq(toy.owner.reads, 50);
+}
+
+Test(sockfind, budget_of_a_crowded_chain)
+{
+    for (uint32_t i = 0; i < 500; i++)
+        toy_udp(toy.server, "10.0.0.3", 53, 0, 0, i % 16);
+    costs_no_more_than_allowed(53);
+}
+
+Test(sockfind, budget_of_many_namespaces)
+{
+    for (uint32_t i = 0; i < 200; i++)
+        lw_add_device(&toy.lw, lw_net(&toy.lw, 100 + i), toy_ip("10.0.0.2"), (uint8_t[6]){2},
+                      false);
+    costs_no_more_than_allowed(53);
+}

@@ -9,15 +9,7 @@
 
 #include <xvmi/owner.h>
 
-#include "os/linux/guest.h"
-
-/* What one question may still cost. */
-struct xl_budget {
-    uint64_t max_reads; /* value of space->reads at which to stop */
-    uint64_t deadline;  /* CLOCK_MONOTONIC ns; 0: none */
-};
-XVMI_CHECKED enum xvmi_status xl_budget_check(const struct xl_guest *g,
-                                              const struct xl_budget *budget);
+#include "os/linux/budget.h"
 
 struct xl_holder {
     uint64_t task, start_ns; /* the process: its group leader */

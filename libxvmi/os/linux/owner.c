@@ -351,6 +351,7 @@ static enum xvmi_status look(struct question *q)
     q->n_confirm = 0;
     static const uint8_t no_mac[6];
     const uint8_t *mac = memcmp(q->query.mac, no_mac, 6) ? q->query.mac : NULL;
+    q->f->sockets.budget = &q->budget;
     enum xvmi_status status = xl_sockfind(&q->f->sockets, q->flow, mac, &q->found);
     a->foreign = !status && !found->n && xl_sockfind_foreign(&q->f->sockets, q->flow);
     if (status || !found->n)

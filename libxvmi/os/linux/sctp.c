@@ -13,7 +13,6 @@
 #include "os/linux/module.h"
 
 #define MAX_SLOTS 0x10000u
-#define MAX_STEPS 20000u /* bindings, sockets, associations and addresses of peers */
 
 enum field {
     GLOBALS_TABLE,
@@ -161,10 +160,9 @@ static enum xvmi_status next_node(struct xl_sctp *s, uint64_t head, uint64_t lin
     }
     if (!xw_is_pointer(*node))
         return xvmi_error_set(g->err, XVMI_ERR_FORMAT, "SCTP: list with a bad pointer");
-    if (!s->steps)
-        return xvmi_error_set(g->err, XVMI_ERR_LIMIT, "SCTP: more than %u associations and peers",
-                              MAX_STEPS);
-    s->steps--;
+    enum xvmi_status status = xl_budget_check(g, s->budget);
+    if (status)
+        return xvmi_error_frame(g->err, status, "SCTP");
     if (xo_read_u64(g->space, *node + 8, &back))
         return xo_fault(g->space, g->err);
     return back == link ? XVMI_OK
@@ -281,7 +279,6 @@ static enum xvmi_status look_at_binding(struct xl_sctp *s, struct search *search
 static enum xvmi_status look(struct xl_sctp *s, struct search *search, uint64_t slot)
 {
     enum xvmi_status status = XVMI_OK;
-    s->steps = MAX_STEPS;
     search->connected = search->listening = (struct xl_sctp_sockets){.slot = slot};
     for (uint64_t node = slot; !status && node;) {
         status = next_node(s, slot, node, &node);
@@ -292,11 +289,13 @@ static enum xvmi_status look(struct xl_sctp *s, struct search *search, uint64_t 
 }
 
 enum xvmi_status xl_sctp_find(struct xl_sctp *s, uint64_t net, uint32_t hash_mix,
-                              const struct xvmi_flow *flow, struct xl_sctp_sockets *found)
+                              const struct xvmi_flow *flow, const struct xl_budget *budget,
+                              struct xl_sctp_sockets *found)
 {
     struct search search = {.flow = flow, .net = net};
     enum xvmi_status status = look_for_module(s);
     *found = (struct xl_sctp_sockets){0};
+    s->budget = budget;
     if (status)
         return status == XVMI_ERR_NOT_FOUND ? XVMI_OK : status;
     const uint32_t slot = (hash_mix + flow->lport) & (s->slots - 1); /* sctp_phashfn() */

@@ -10,7 +10,7 @@
 #include <xvmi/flow.h>
 #include <xvmi/owner.h>
 
-#include "os/linux/guest.h"
+#include "os/linux/budget.h"
 
 struct xl_sctp {
     struct xl_guest *g;
@@ -19,7 +19,7 @@ struct xl_sctp {
     uint64_t strange;          /* that of one that is not understood: not tried for each packet */
     uint64_t table;            /* of ports */
     uint32_t slots, slot_size;
-    uint32_t steps; /* left to a look-up: chains are the guest's */
+    const struct xl_budget *budget; /* of a look-up: lists are the guest's */
 };
 
 struct xl_sctp_sockets {
@@ -36,6 +36,7 @@ void xl_sctp_fini(struct xl_sctp *s);
  * is not loaded. */
 XVMI_CHECKED enum xvmi_status xl_sctp_find(struct xl_sctp *s, uint64_t net, uint32_t hash_mix,
                                            const struct xvmi_flow *flow,
+                                           const struct xl_budget *budget,
                                            struct xl_sctp_sockets *found);
 
 #endif

@@ -53,9 +53,11 @@ static void keep_best(struct xl_found *found, const struct chain *chain, const s
         found->more = true;
 }
 
-static enum xvmi_status follow_once(struct xl_guest *g, const struct chain *chain,
+static enum xvmi_status follow_once(const struct xl_sockfind *f, const struct chain *chain,
                                     const struct xl_query *q, struct xl_found *found)
 {
+    struct xl_guest *g = f->g;
+    enum xvmi_status status;
     struct xl_common c;
     uint64_t link = chain->head, node;
     size_t len = g->lay.size_sock_common;
@@ -68,6 +70,8 @@ static enum xvmi_status follow_once(struct xl_guest *g, const struct chain *chai
                        : xvmi_error_set(g->err, XVMI_ERR_CHANGED, "led into another chain");
         if (!xw_is_pointer(node))
             return xvmi_error_set(g->err, XVMI_ERR_FORMAT, "chain with a bad pointer");
+        if (i % 16 == 15 && (status = xl_budget_check(g, f->budget)))
+            return status;
         c.addr = node - chain->node.off;
         if (xo_read(g->space, c.addr, c.raw, len))
             return xo_fault(g->space, g->err);
@@ -83,17 +87,17 @@ static enum xvmi_status follow_once(struct xl_guest *g, const struct chain *chai
     return xvmi_error_set(g->err, XVMI_ERR_LIMIT, "a chain of more than %d sockets", MAX_CHAIN);
 }
 
-static enum xvmi_status follow(struct xl_guest *g, const struct chain *chain,
+static enum xvmi_status follow(const struct xl_sockfind *f, const struct chain *chain,
                                const struct xl_query *q, struct xl_found *found)
 {
     const struct xl_found before = *found;
     enum xvmi_status status = XVMI_OK;
     for (int i = 0; i < XL_RETRIES; i++) {
-        status = follow_once(g, chain, q, found);
+        status = follow_once(f, chain, q, found);
         if (!status || status == XVMI_ERR_LIMIT)
             break;
         *found = before;
-        xo_invalidate(g->space);
+        xo_invalidate(f->g->space);
     }
     return status;
 }
@@ -136,7 +140,7 @@ static enum xvmi_status follow_established(struct xl_sockfind *f, struct xl_quer
         .marker = nulls_marker(slot),
         .score = xl_score_established,
     };
-    return follow(f->g, &chain, q, found);
+    return follow(f, &chain, q, found);
 }
 
 /* The way that worked before, or all there are until one does. */
@@ -174,7 +178,7 @@ static enum xvmi_status follow_listeners(struct xl_sockfind *f, struct xl_query 
         .node = lay->skc_node,
         .score = xl_score_listener,
     };
-    return follow(f->g, &chain, q, found);
+    return follow(f, &chain, q, found);
 }
 
 static enum xvmi_status find_listener(struct xl_sockfind *f, struct xl_query *q,
@@ -206,7 +210,7 @@ static enum xvmi_status follow_udp2(struct xl_sockfind *f, const struct xl_udp_t
         .node = lay->skc_portaddr_node,
         .score = xl_score_udp,
     };
-    return follow(f->g, &chain, q, found);
+    return follow(f, &chain, q, found);
 }
 
 static enum xvmi_status find_udp(struct xl_sockfind *f, const struct xl_udp_table *t,
@@ -232,7 +236,7 @@ static enum xvmi_status find_udp(struct xl_sockfind *f, const struct xl_udp_tabl
         .score = xl_score_udp,
     };
     found->via = XVMI_VIA_UDP_HASH;
-    return follow(f->g, &chain, q, found);
+    return follow(f, &chain, q, found);
 }
 
 /* Raw sockets hash by protocol alone before 6.1, mixed with the namespace since; the layout does
@@ -254,7 +258,7 @@ static enum xvmi_status find_raw(struct xl_sockfind *f, struct xl_query *q, uint
         struct chain chain = {.head = table + lay->raw_ht.off + (uint64_t)slots[i] * 8,
                               .node = lay->skc_node,
                               .score = xl_score_raw};
-        status = follow(f->g, &chain, q, found);
+        status = follow(f, &chain, q, found);
     }
     return status;
 }
@@ -272,7 +276,7 @@ static enum xvmi_status find_ping(struct xl_sockfind *f, struct xl_query *q, str
     };
     found->via = XVMI_VIA_PING;
     found->kind = XVMI_SOCKET_PING;
-    return follow(f->g, &chain, q, found);
+    return follow(f, &chain, q, found);
 }
 
 static enum xvmi_status find_packet(struct xl_sockfind *f, struct xl_query *q,
@@ -285,14 +289,15 @@ static enum xvmi_status find_packet(struct xl_sockfind *f, struct xl_query *q,
                           .score = xl_score_packet};
     found->via = XVMI_VIA_PACKET;
     found->kind = XVMI_SOCKET_PACKET;
-    return follow(f->g, &chain, q, found);
+    return follow(f, &chain, q, found);
 }
 
 static enum xvmi_status find_sctp(struct xl_sockfind *f, struct xl_query *q, struct xl_found *found)
 {
     struct xl_sctp_sockets sockets;
     struct xl_common c;
-    enum xvmi_status status = xl_sctp_find(&f->sctp, q->net, q->t->hash_mix, &q->flow, &sockets);
+    enum xvmi_status status =
+        xl_sctp_find(&f->sctp, q->net, q->t->hash_mix, &q->flow, f->budget, &sockets);
     const struct chain chain = {.head = sockets.slot, .score = xl_score_sctp};
     found->via = XVMI_VIA_SCTP;
     found->kind = XVMI_SOCKET_SCTP;
@@ -361,7 +366,8 @@ struct contest {
     const uint8_t *mac;
     bool last_resort;
     struct xl_found *best;
-    bool tied; /* `rival` has as good a claim as the best */
+    uint32_t entered; /* how many had their say */
+    bool tied;        /* `rival` has as good a claim as the best */
     uint32_t rival;
 };
 
@@ -386,7 +392,9 @@ static bool is_group(const struct xvmi_flow *flow)
 static enum xvmi_status enter(struct xl_sockfind *f, struct contest *c, uint32_t net)
 {
     struct xl_found here;
-    enum xvmi_status status = find_in_net(f, c->flow, net, c->last_resort, &here);
+    enum xvmi_status status = c->entered++ ? xl_budget_check(f->g, f->budget) : XVMI_OK;
+    if (!status)
+        status = find_in_net(f, c->flow, net, c->last_resort, &here);
     if (status || !here.n)
         return status;
     int lead = c->best->n ? claim(f, c->mac, net) - claim(f, c->mac, c->best->net) : 1;

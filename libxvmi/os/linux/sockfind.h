@@ -11,6 +11,7 @@
 #include <xvmi/owner.h>
 
 #include "os/linux/addr.h"
+#include "os/linux/budget.h"
 #include "os/linux/conntrack.h"
 #include "os/linux/guest.h"
 #include "os/linux/netns.h"
@@ -49,6 +50,7 @@ struct xl_hash_way {
 
 struct xl_sockfind {
     struct xl_guest *g;
+    const struct xl_budget *budget; /* of the question that is being answered */
     struct xl_net_vec nets;
     struct xl_net_tables *tables; /* of each of them */
     struct xl_addr_list addrs;
@@ -111,9 +113,10 @@ XVMI_CHECKED enum xvmi_status xl_net_tables_read(struct xl_sockfind *f);
 /* Whether what was read is of the kernel that runs now, as far as one read tells. */
 bool xl_net_tables_hold(const struct xl_sockfind *f);
 
-/* found->n is 0 when nothing explains the flow. Among several namespaces with this address the
- * one that has the socket counts; when more than one has, that with a device of this MAC address
- * (NULL: not known), then that with the guest's hardware; XVMI_ERR_UNSUPPORTED when neither tells.
+/* Before: set f->budget. found->n is 0 when nothing explains the flow. Among several namespaces
+ * with this address the one that has the socket counts; when more than one has, that with a device
+ * of this MAC address (NULL: not known), then that with the guest's hardware; XVMI_ERR_UNSUPPORTED
+ * when neither tells.
  */
 XVMI_CHECKED enum xvmi_status xl_sockfind(struct xl_sockfind *f, const struct xvmi_flow *flow,
                                           const uint8_t *mac, struct xl_found *found);
