@@ -53,7 +53,7 @@ _xvmi() {
     case $command in
     '') ;;
     info | owner | ps) options+=' --json --profile --no-cache' ;;
-    ss) options+=' --tcp --udp --raw --packet --unix --listening --all --ipv4 --ipv6 --owners
+    ss) options+=' --tcp --udp --sctp --raw --packet --unix --listening --all --ipv4 --ipv6 --owners
                    --json --profile --no-cache' ;;
     check) options+=' --to --json' ;;
     filter) options+=' --dev --policy --name --miss --queue --on-exit --dry-run --learn --events

@@ -44,7 +44,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_END:
         if (!args->uri)
             fail_usage(state->name,
-                       "no guest given: qemu:PATH, qemu:pid=N or file:PATH (see %s --help)",
+                       "no guest given: qemu:PATH, qemu:pid=N, xen:NAME or file:PATH (see %s --help)",
                        state->name);
         if (args->subject_name && !args->subject)
             fail_usage(state->name, "no %s given (see %s --help)", args->subject_name, state->name);

@@ -75,6 +75,7 @@ static void walk_everything(bool sctp)
     struct xvmi_socket *sockets = NULL;
     struct xvmi_owner_scan *scan = NULL;
     struct xvmi_finder *finder = NULL;
+    const unsigned kinds = XVMI_SOCKET_ALL & ~(sctp ? 0 : XVMI_SOCKET_BIT(XVMI_SOCKET_SCTP));
     static char buf[XVMI_PATH_MAX];
     size_t n = 0, len;
     if (!xl_task_list(&guest, &tasks, &n))
@@ -85,7 +86,7 @@ static void walk_everything(bool sctp)
                 continue;
     free(tasks);
     n = 0;
-    if (!xl_socket_list(&guest, XVMI_SOCKET_ALL, &sockets, &n))
+    if (!xl_socket_list(&guest, kinds, &sockets, &n))
         for (size_t i = 0; i < n && i < 32; i++)
             if (xl_socket_cgroup(&guest, &sockets[i], buf, sizeof(buf)))
                 continue;
@@ -121,7 +122,7 @@ static void add_graph(uint64_t gva, size_t size, int depth)
     }
 }
 
-/* `guest-helper flows` listens there. SCTP's sockets are in no list. */
+/* `guest-helper flows` listens there. */
 static void add_sctp(void)
 {
     struct xvmi_finder *finder = NULL;

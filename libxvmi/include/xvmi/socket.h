@@ -25,7 +25,7 @@ enum xvmi_socket_kind {
     XVMI_SOCKET_PING, /* SOCK_DGRAM with IPPROTO_ICMP(V6) */
     XVMI_SOCKET_PACKET,
     XVMI_SOCKET_UNIX,
-    XVMI_SOCKET_SCTP, /* found by xvmi_owner_find(); not listed */
+    XVMI_SOCKET_SCTP,
     XVMI_SOCKET_KINDS,
 };
 #define XVMI_SOCKET_BIT(kind) (1u << (kind))
@@ -76,7 +76,8 @@ struct xvmi_socket {
 
 /*
  * All sockets of the kinds in `kinds` (XVMI_SOCKET_BIT), in no order. The array is
- * the caller's: free(*sockets). What was said of changes at xvmi_task_list() holds here, per
+ * the caller's: free(*sockets). XVMI_ERR_UNSUPPORTED for SCTP when the guest has it but keeps no
+ * types of its module (before 5.11). What was said of changes at xvmi_task_list() holds here, per
  * socket.
  */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_socket_list(struct xvmi_vm *vm, unsigned kinds,

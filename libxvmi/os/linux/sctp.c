@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "os/linux/module.h"
 
 #define MAX_SLOTS 0x10000u
@@ -288,6 +289,11 @@ static enum xvmi_status look(struct xl_sctp *s, struct search *search, uint64_t 
     return status;
 }
 
+static uint64_t slot_head(const struct xl_sctp *s, uint32_t slot)
+{
+    return place(s, s->table + (uint64_t)slot * s->slot_size, SLOT_CHAIN);
+}
+
 enum xvmi_status xl_sctp_find(struct xl_sctp *s, uint64_t net, uint32_t hash_mix,
                               const struct xvmi_flow *flow, const struct xl_budget *budget,
                               struct xl_sctp_sockets *found)
@@ -299,7 +305,7 @@ enum xvmi_status xl_sctp_find(struct xl_sctp *s, uint64_t net, uint32_t hash_mix
     if (status)
         return status == XVMI_ERR_NOT_FOUND ? XVMI_OK : status;
     const uint32_t slot = (hash_mix + flow->lport) & (s->slots - 1); /* sctp_phashfn() */
-    const uint64_t head = place(s, s->table + (uint64_t)slot * s->slot_size, SLOT_CHAIN);
+    const uint64_t head = slot_head(s, slot);
     for (int i = 0; i < XL_RETRIES; i++) {
         status = look(s, &search, head);
         if (!status || status == XVMI_ERR_LIMIT)
@@ -308,5 +314,50 @@ enum xvmi_status xl_sctp_find(struct xl_sctp *s, uint64_t net, uint32_t hash_mix
     }
     if (!status)
         *found = search.connected.n ? search.connected : search.listening;
+    return status;
+}
+
+/* --- all sockets --- */
+
+static enum xvmi_status list_binding(struct xl_sctp *s, uint64_t binding, struct xl_addr_vec *socks)
+{
+    const uint64_t head = place(s, binding, BIND_OWNERS);
+    enum xvmi_status status = XVMI_OK;
+    for (uint64_t node = head; !status && node;) {
+        status = next_node(s, head, node, &node);
+        if (!status && node && !xb_vec_push(socks, node - s->g->lay.skc_bind_node.off))
+            status = xvmi_error_set(s->g->err, XVMI_ERR_NO_MEMORY, "out of memory");
+    }
+    return status;
+}
+
+static enum xvmi_status list_slot(struct xl_sctp *s, uint64_t slot, struct xl_addr_vec *socks)
+{
+    enum xvmi_status status = XVMI_OK;
+    for (uint64_t node = slot; !status && node;) {
+        status = next_node(s, slot, node, &node);
+        if (!status && node)
+            status = list_binding(s, node - s->where[BIND_NODE].offset, socks);
+    }
+    return status;
+}
+
+enum xvmi_status xl_sctp_list(struct xl_sctp *s, const struct xl_budget *budget,
+                              struct xl_addr_vec *socks)
+{
+    enum xvmi_status status = look_for_module(s);
+    if (status)
+        return status == XVMI_ERR_NOT_FOUND ? XVMI_OK : status;
+    s->budget = budget;
+    for (uint32_t slot = 0; slot < s->slots && !status; slot++) {
+        const size_t before = socks->n;
+        for (int i = 0; i < XL_RETRIES; i++) {
+            status = list_slot(s, slot_head(s, slot), socks);
+            if (!status || status == XVMI_ERR_LIMIT || status == XVMI_ERR_NO_MEMORY)
+                break;
+            socks->n = before;
+            xo_invalidate(s->g->space);
+        }
+    }
     return status;
 }

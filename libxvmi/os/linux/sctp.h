@@ -11,6 +11,7 @@
 #include <xvmi/owner.h>
 
 #include "os/linux/budget.h"
+#include "os/linux/chain.h"
 
 struct xl_sctp {
     struct xl_guest *g;
@@ -38,5 +39,9 @@ XVMI_CHECKED enum xvmi_status xl_sctp_find(struct xl_sctp *s, uint64_t net, uint
                                            const struct xvmi_flow *flow,
                                            const struct xl_budget *budget,
                                            struct xl_sctp_sockets *found);
+
+/* Those of all ports and namespaces join `socks`; none when the module is not loaded. */
+XVMI_CHECKED enum xvmi_status xl_sctp_list(struct xl_sctp *s, const struct xl_budget *budget,
+                                           struct xl_addr_vec *socks);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/vec.h"
 #include "os/linux/chain.h"
 #include "os/linux/path.h"
+#include "os/linux/sctp.h"
 #include "os/linux/socket.h"
 #include "os/linux/socktable.h"
 
@@ -26,11 +27,11 @@ struct lister {
     size_t most; /* as many sockets as the guest's memory could hold */
 };
 
-static enum xvmi_status list_chain(struct lister *l, uint64_t head, enum xvmi_socket_kind kind)
+/* What l->chain has. */
+static enum xvmi_status list_sockets(struct lister *l, enum xvmi_socket_kind kind)
 {
     struct xl_guest *g = l->g;
-    l->chain.n = 0;
-    enum xvmi_status status = xl_chain_read(g, head, l->most - l->found.n, &l->chain);
+    enum xvmi_status status = XVMI_OK;
     for (size_t i = 0; i < l->chain.n && !status; i++) {
         struct xvmi_socket s;
         bool gone;
@@ -44,6 +45,26 @@ static enum xvmi_status list_chain(struct lister *l, uint64_t head, enum xvmi_so
             return xvmi_error_set(g->err, XVMI_ERR_NO_MEMORY, "out of memory");
     }
     return status;
+}
+
+static enum xvmi_status list_chain(struct lister *l, uint64_t head, enum xvmi_socket_kind kind)
+{
+    l->chain.n = 0;
+    enum xvmi_status status = xl_chain_read(l->g, head, l->most - l->found.n, &l->chain);
+    return status ? status : list_sockets(l, kind);
+}
+
+/* Two reads a step, one a slot. */
+static enum xvmi_status list_sctp(struct lister *l)
+{
+    struct xl_guest *g = l->g;
+    const struct xl_budget budget = {.max_reads = g->space->reads + 4 * l->most};
+    struct xl_sctp sctp;
+    xl_sctp_init(&sctp, g);
+    l->chain.n = 0;
+    enum xvmi_status status = xl_sctp_list(&sctp, &budget, &l->chain);
+    xl_sctp_fini(&sctp);
+    return status ? status : list_sockets(l, XVMI_SOCKET_SCTP);
 }
 
 static enum xvmi_status list_table(struct lister *l, const struct xl_socktable *table)
@@ -65,6 +86,8 @@ static enum xvmi_status list_all(struct lister *l, unsigned kinds)
     for (size_t i = 0; i < tables.n && !status; i++)
         status = list_table(l, &tables.v[i]);
     free(tables.v);
+    if (!status && kinds & XVMI_SOCKET_BIT(XVMI_SOCKET_SCTP))
+        status = list_sctp(l);
     return status;
 }
 

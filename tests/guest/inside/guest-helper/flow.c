@@ -30,9 +30,12 @@ int flow_bound(int family, int type, int proto, const char *host, uint16_t port)
 {
     int fd = must(socket(family, type | SOCK_CLOEXEC, proto)), on = 1;
     union address address = flow_address(family, host, port);
-    if (type == SOCK_DGRAM)
+    /* Before, the kernel could take a port of ours when asked for any. */
+    if (type == SOCK_DGRAM && port)
         must(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
     must(bind(fd, &address.any, flow_size(family)));
+    if (type == SOCK_DGRAM && !port)
+        must(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
     return fd;
 }
 
