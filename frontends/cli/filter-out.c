@@ -66,6 +66,18 @@ static bool write_unsent(struct filter_session *s)
     return true;
 }
 
+/* RFC 3339: `time` is good for differences, people and other logs go by this. */
+static void put_date(char *date, size_t size)
+{
+    struct timespec now;
+    struct tm tm;
+    char seconds[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(date, size, "%s.%06ldZ", seconds, now.tv_nsec / 1000);
+}
+
 /* A reader that does not keep up loses events, but no part of one: the guest's packets do not wait
  * for it. */
 static void write_line(struct filter_session *s, const char *json)
@@ -76,7 +88,9 @@ static void write_line(struct filter_session *s, const char *json)
         s->events_lost++;
         return;
     }
-    s->unsent = must_printf("%s\n", json);
+    char date[64];
+    put_date(date, sizeof(date));
+    s->unsent = must_printf("{\"date\":\"%s\",%s\n", date, json + 1); /* behind its brace */
     s->unsent_len = strlen(s->unsent);
     (void)write_unsent(s);
 }
