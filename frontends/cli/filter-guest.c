@@ -5,6 +5,7 @@
  * (`unreadable`) what becomes of its packets.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -94,6 +95,20 @@ void filter_read_nics(struct filter_session *s)
     s->n_nics = n;
 }
 
+/* Another guest's frames would be judged by what this one's memory says. It may be right all the
+ * same: a veth that leads to the guest, a device that was moved and renamed. */
+static void doubt_device(struct filter_session *s)
+{
+    char names[128] = "none that is known";
+    size_t used = 0;
+    for (size_t i = 0; i < s->n_nics && used < sizeof(names); i++)
+        if (*s->nics[i].dev)
+            used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+                                     s->nics[i].dev);
+    filter_note(s, "other-device", "is %s the guest's device? Its hypervisor tells of: %s", s->dev,
+                names);
+}
+
 void filter_know_guest(struct filter_session *s)
 {
     if (xvmi_vm_event_fd(s->vm, &s->life)) {
@@ -106,6 +121,8 @@ void filter_know_guest(struct filter_session *s)
             s->nic = (uint8_t)i;
             s->nic_known = true;
         }
+    if (s->n_nics && !s->nic_known)
+        doubt_device(s);
     (void)read_boot(s->vm, &s->boot);
 }
 
