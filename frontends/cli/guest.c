@@ -83,6 +83,8 @@ static const char *advice(enum xvmi_status status)
     switch (status) {
     case XVMI_ERR_CHANGED:
         return "try again";
+    case XVMI_ERR_NOT_PRESENT:
+        return "has the guest booted? try again when it has";
     case XVMI_ERR_GONE:
         return "start the guest and try again";
     case XVMI_ERR_UNSUPPORTED:
