@@ -258,3 +258,43 @@ Test(sockfind, budget_of_many_namespaces)
                       false);
     costs_no_more_than_allowed(53);
 }
+
+/* --- sockets that are bound to a device --- */
+
+static void ask_in(uint16_t lport, const char *from)
+{
+    struct xvmi_flow flow = toy_flow(17, "10.0.0.2", lport, from, 9);
+    flow.direction = XVMI_FLOW_IN;
+    cr_assert_eq(xvmi_owner_find(toy.finder, &flow, NULL, &toy.owner), XVMI_OK, "%s",
+                 toy.g.err.text);
+}
+
+/* Nothing comes in by the loopback device, but who is bound to it may have sent before. */
+Test(sockfind, bound_to_loopback)
+{
+    toy_udp(toy.server, "0.0.0.0", 53, 0, 0, 3);
+    uint64_t other = toy_udp(toy.client, "10.0.0.2", 53, 0, 0, 4);
+    lw_put(&toy.lw, other, skc_bound_dev_if, 1);
+    toy_open();
+    ask_in(53, "10.0.0.1");
+    cr_assert_eq(toy.owner.n_owners, 1);
+    cr_assert_eq(toy.owner.owners[0].task.pid, 10);
+    ask_in(53, "10.0.0.2");
+    cr_assert_eq(toy.owner.n_owners, 1);
+    cr_assert_eq(toy.owner.owners[0].task.pid, 11);
+    toy_ask(17, 53, 9);
+    cr_assert_eq(toy.owner.n_owners, 2);
+}
+
+/* Which of them it is for depends on the device that it comes by. */
+Test(sockfind, bound_to_a_device)
+{
+    toy_udp(toy.server, "10.0.0.2", 53, 0, 0, 3);
+    uint64_t other = toy_udp(toy.client, "10.0.0.2", 53, 0, 0, 4);
+    lw_put(&toy.lw, other, sock_uid, 1000);
+    lw_put(&toy.lw, other, skc_bound_dev_if, 3);
+    toy_open();
+    ask_in(53, "10.0.0.1");
+    cr_assert_eq(toy.owner.n_owners, 2);
+    cr_assert(toy.owner.mixed);
+}

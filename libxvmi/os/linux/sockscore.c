@@ -4,6 +4,8 @@
 
 #include "os/linux/sockfind.h"
 
+#define LOOPBACK_IFINDEX 1 /* include/net/flow.h */
+
 static uint64_t field(const struct xl_common *c, struct xw_field f)
 {
     uint64_t v = 0;
@@ -72,17 +74,40 @@ static int match_remote(const struct xw_layout *lay, const struct xl_query *q,
     return same_bytes(c, lay->skc_daddr, q->remote, 4) ? 2 : 0;
 }
 
-static bool match_net_and_port(const struct xw_layout *lay, const struct xl_query *q,
-                               const struct xl_common *c)
+/* Both ends are the guest's own: what goes between them goes by the loopback device. */
+static bool is_inside(const struct xl_query *q)
 {
-    return field(c, lay->skc_net) == q->net && field(c, lay->skc_num) == q->lport;
+    static const uint32_t loopback6[4] = {[3] = 0x01000000}; /* ::1 */
+    const bool v6 = q->flow.family == XW_AF_INET6;
+    return !memcmp(q->local, q->remote, 16) ||
+           (v6 ? !memcmp(q->local, loopback6, 16) : *(const uint8_t *)q->local == 127);
+}
+
+/*
+ * By which device a flow comes or goes is not known here, so that a socket is bound to one says
+ * nothing for it, as it would for the kernel. Against it, only of what is received and when it is
+ * the loopback device (1 in every namespace): nothing comes in by that. A sender may have bound
+ * itself after it sent.
+ */
+static bool match_device(const struct xw_layout *lay, const struct xl_query *q,
+                         const struct xl_common *c)
+{
+    return q->flow.direction == XVMI_FLOW_OUT ||
+           field(c, lay->skc_bound_dev_if) != LOOPBACK_IFINDEX || is_inside(q);
+}
+
+static bool match_place(const struct xw_layout *lay, const struct xl_query *q,
+                        const struct xl_common *c)
+{
+    return field(c, lay->skc_net) == q->net && field(c, lay->skc_num) == q->lport &&
+           match_device(lay, q, c);
 }
 
 int xl_score_established(const struct xw_layout *lay, const struct xl_query *q,
                          const struct xl_common *c)
 {
     uint16_t rport = __builtin_bswap16(q->flow.rport);
-    return field(c, lay->skc_hash) == q->hash && match_net_and_port(lay, q, c) &&
+    return field(c, lay->skc_hash) == q->hash && match_place(lay, q, c) &&
            field(c, lay->skc_dport) == rport && match_local(lay, q, c) == 2 &&
            match_remote(lay, q, c) == 2;
 }
@@ -91,10 +116,9 @@ int xl_score_listener(const struct xw_layout *lay, const struct xl_query *q,
                       const struct xl_common *c)
 {
     int local = match_local(lay, q, c);
-    if (!local || !match_net_and_port(lay, q, c) || field(c, lay->skc_state) != XVMI_STATE_LISTEN)
+    if (!local || !match_place(lay, q, c) || field(c, lay->skc_state) != XVMI_STATE_LISTEN)
         return 0;
-    return local * 8 + (field(c, lay->skc_bound_dev_if) != 0) * 2 +
-           (field(c, lay->skc_family) == q->flow.family);
+    return local * 8 + (field(c, lay->skc_family) == q->flow.family);
 }
 
 /* compute_score() of UDP, which is for what arrives. What is sent may come from any socket that has
@@ -103,20 +127,19 @@ int xl_score_udp(const struct xw_layout *lay, const struct xl_query *q, const st
 {
     int local = match_local(lay, q, c), remote = match_remote(lay, q, c);
     uint64_t dport = field(c, lay->skc_dport);
-    if (!local || !remote || !match_net_and_port(lay, q, c) ||
+    if (!local || !remote || !match_place(lay, q, c) ||
         (dport && dport != __builtin_bswap16(q->flow.rport)))
         return 0;
     if (q->flow.direction == XVMI_FLOW_OUT)
         return 1;
     return local * 16 + (remote == 2) * 4 + (dport != 0) * 4 +
-           (field(c, lay->skc_bound_dev_if) != 0) * 4 +
            (field(c, lay->skc_family) == q->flow.family);
 }
 
 /* Raw and ping sockets: skc_num is the protocol or the id, any address or this one. */
 int xl_score_raw(const struct xw_layout *lay, const struct xl_query *q, const struct xl_common *c)
 {
-    return field(c, lay->skc_family) == q->flow.family && match_net_and_port(lay, q, c) &&
+    return field(c, lay->skc_family) == q->flow.family && match_place(lay, q, c) &&
            match_local(lay, q, c) && match_remote(lay, q, c);
 }
 
@@ -124,7 +147,7 @@ int xl_score_raw(const struct xw_layout *lay, const struct xl_query *q, const st
  * that it may be bound to are not known here. */
 int xl_score_sctp(const struct xw_layout *lay, const struct xl_query *q, const struct xl_common *c)
 {
-    return match_net_and_port(lay, q, c) ? 1 + match_local(lay, q, c) : 0;
+    return match_place(lay, q, c) ? 1 + match_local(lay, q, c) : 0;
 }
 
 int xl_score_packet(const struct xw_layout *lay, const struct xl_query *q,
