@@ -39,12 +39,12 @@ static uint64_t now_ns(void)
 /* --- opening and closing --- */
 
 /* Options as this library was built, whatever the caller was. */
-static struct xl_profile_options profile_options(const struct xvmi_vm_options *options)
+static struct xvmi_vm_options all_options(const struct xvmi_vm_options *options)
 {
     struct xvmi_vm_options all = {0};
     if (options)
         memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
-    return (struct xl_profile_options){.path = all.profile, .no_cache = all.no_cache};
+    return all;
 }
 
 static enum xvmi_status attach(struct xvmi_vm *vm, const struct xvmi_vm_options *options,
@@ -52,7 +52,8 @@ static enum xvmi_status attach(struct xvmi_vm *vm, const struct xvmi_vm_options 
 {
     size_t n;
     const struct xt_want *wants = xl_wants(&n);
-    struct xl_profile_options how = profile_options(options);
+    const struct xvmi_vm_options all = all_options(options);
+    const struct xl_profile_options how = {.path = all.profile, .no_cache = all.no_cache};
     struct xvmi_error ignored;
     enum xvmi_status status = xl_kernel_find(vm->mem, &vm->kernel, err);
     if (!status)
@@ -73,6 +74,36 @@ static enum xvmi_status attach(struct xvmi_vm *vm, const struct xvmi_vm_options 
     return XVMI_OK;
 }
 
+static void detach(struct xvmi_vm *vm)
+{
+    xvmi_profile_unref(vm->profile);
+    xo_fini(&vm->space);
+}
+
+/* Whether there may be a kernel later, where attaching to one ended so. */
+static bool may_boot(enum xvmi_status status)
+{
+    switch (status) {
+    case XVMI_ERR_UNSUPPORTED:
+    case XVMI_ERR_NOT_PRESENT:
+    case XVMI_ERR_CHANGED:
+    case XVMI_ERR_MISMATCH:
+    case XVMI_ERR_FORMAT:
+    case XVMI_ERR_LIMIT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* As it is when no kernel was found: without a profile. */
+static enum xvmi_status be_unbooted(struct xvmi_vm *vm, const struct xvmi_error *why)
+{
+    detach(vm);
+    *vm = (struct xvmi_vm){.mem = vm->mem, .changed = true, .err = *why};
+    return XVMI_OK;
+}
+
 /* Takes `mem` over. */
 static enum xvmi_status open_mem(struct xm_mem *mem, uint64_t began,
                                  const struct xvmi_vm_options *options, struct xvmi_vm **out,
@@ -87,6 +118,10 @@ static enum xvmi_status open_mem(struct xm_mem *mem, uint64_t began,
     enum xvmi_status status = attach(vm, options, err);
     if (status) {
         xvmi_error_frame(err, status, "%s", xm_name(mem));
+        if (all_options(options).unbooted && may_boot(status))
+            status = be_unbooted(vm, err);
+    }
+    if (status) {
         xvmi_vm_close(vm);
         return status;
     }
@@ -120,12 +155,6 @@ enum xvmi_status xvmi_vm_open_backend(const struct xvmi_mem_backend *backend, co
     return status ? status : open_mem(mem, began, options, vm, err);
 }
 
-static void detach(struct xvmi_vm *vm)
-{
-    xvmi_profile_unref(vm->profile);
-    xo_fini(&vm->space);
-}
-
 enum xvmi_status xvmi_vm_reattach(struct xvmi_vm *vm, const struct xvmi_vm_options *options)
 {
     struct xvmi_vm fresh = {.mem = vm->mem};
@@ -145,8 +174,9 @@ enum xvmi_status xvmi_vm_reattach(struct xvmi_vm *vm, const struct xvmi_vm_optio
     vm->kernel = fresh.kernel;
     vm->profile = fresh.profile;
     vm->profile_cached = fresh.profile_cached;
-    vm->guest.lay = fresh.guest.lay;
-    vm->guest.sym = fresh.guest.sym;
+    vm->guest = fresh.guest;
+    vm->guest.space = &vm->space;
+    vm->guest.err = &vm->err;
     vm->attach_ns = now_ns() - began;
     vm->changed = false;
     return XVMI_OK;
@@ -186,7 +216,7 @@ void xvmi_vm_info(const struct xvmi_vm *vm, struct xvmi_vm_info *out)
         .kaslr_offset = vm->kernel.kaslr_offset,
         .phys_base = vm->kernel.phys_base,
         .paging_levels = vm->kernel.paging.levels,
-        .profile_source = xvmi_profile_source(vm->profile),
+        .profile_source = vm->profile ? xvmi_profile_source(vm->profile) : 0,
         .profile_cached = vm->profile_cached,
         .memory_bytes = xm_total(vm->mem),
         .vcpus = xm_vcpus(vm->mem),
@@ -218,7 +248,8 @@ enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm)
 {
     bool changed = false;
     enum xvmi_status status = xm_refresh(vm->mem, &changed, &vm->err);
-    xo_invalidate(&vm->space); /* also after a failure: pointers are dead */
+    if (vm->profile)
+        xo_invalidate(&vm->space); /* also after a failure: pointers are dead */
     if (status)
         return xvmi_error_frame(&vm->err, status, "%s", xm_name(vm->mem));
     vm->changed |= changed;
@@ -264,6 +295,16 @@ const char *xvmi_vm_event_text(enum xvmi_vm_event event)
 
 /* --- raw reads --- */
 
+/* Whoever wants something of the kernel asks this first: opened as `unbooted`, there may be none.
+ */
+static enum xvmi_status has_kernel(struct xvmi_vm *vm)
+{
+    if (vm->profile)
+        return XVMI_OK;
+    return xvmi_error_set(&vm->err, XVMI_ERR_CHANGED, "%s: no kernel was found yet, attach to it",
+                          xm_name(vm->mem));
+}
+
 static enum xvmi_status space_fault(struct xvmi_vm *vm)
 {
     return xo_fault(&vm->space, &vm->err);
@@ -271,12 +312,14 @@ static enum xvmi_status space_fault(struct xvmi_vm *vm)
 
 enum xvmi_status xvmi_vm_read(struct xvmi_vm *vm, uint64_t gva, void *dst, size_t len)
 {
-    return xo_read(&vm->space, gva, dst, len) ? space_fault(vm) : XVMI_OK;
+    enum xvmi_status status = has_kernel(vm);
+    return !status && xo_read(&vm->space, gva, dst, len) ? space_fault(vm) : status;
 }
 
 enum xvmi_status xvmi_vm_read_u64(struct xvmi_vm *vm, uint64_t gva, uint64_t *value)
 {
-    return xo_read_u64(&vm->space, gva, value) ? space_fault(vm) : XVMI_OK;
+    enum xvmi_status status = has_kernel(vm);
+    return !status && xo_read_u64(&vm->space, gva, value) ? space_fault(vm) : status;
 }
 
 enum xvmi_status xvmi_vm_read_physical(struct xvmi_vm *vm, uint64_t gpa, void *dst, size_t len)
@@ -287,14 +330,16 @@ enum xvmi_status xvmi_vm_read_physical(struct xvmi_vm *vm, uint64_t gpa, void *d
 enum xvmi_status xvmi_vm_translate(struct xvmi_vm *vm, uint64_t gva, uint64_t *gpa)
 {
     uint64_t left;
-    return xo_translate(&vm->space, gva, gpa, &left) ? space_fault(vm) : XVMI_OK;
+    enum xvmi_status status = has_kernel(vm);
+    return !status && xo_translate(&vm->space, gva, gpa, &left) ? space_fault(vm) : status;
 }
 
 enum xvmi_status xvmi_vm_symbol(struct xvmi_vm *vm, const char *name, uint64_t *gva)
 {
-    *gva = xl_symbol(&vm->kernel, vm->profile, name);
-    return *gva
-               ? XVMI_OK
+    enum xvmi_status status = has_kernel(vm);
+    *gva = status ? 0 : xl_symbol(&vm->kernel, vm->profile, name);
+    return status || *gva
+               ? status
                : xvmi_error_set(&vm->err, XVMI_ERR_NOT_FOUND, "the profile has no symbol %s", name);
 }
 
@@ -302,57 +347,59 @@ enum xvmi_status xvmi_vm_symbol(struct xvmi_vm *vm, const char *name, uint64_t *
 
 enum xvmi_status xvmi_task_list(struct xvmi_vm *vm, struct xvmi_task **tasks, size_t *n)
 {
-    return xl_task_list(&vm->guest, tasks, n);
+    return has_kernel(vm) ?: xl_task_list(&vm->guest, tasks, n);
 }
 
 enum xvmi_status xvmi_task_exe(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
                                size_t size)
 {
-    return xl_task_exe(&vm->guest, task, buf, size);
+    return has_kernel(vm) ?: xl_task_exe(&vm->guest, task, buf, size);
 }
 
 enum xvmi_status xvmi_task_cmdline(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
                                    size_t size, size_t *len)
 {
-    return xl_task_cmdline(&vm->guest, task, buf, size, len);
+    return has_kernel(vm) ?: xl_task_cmdline(&vm->guest, task, buf, size, len);
 }
 
 enum xvmi_status xvmi_task_cgroup(struct xvmi_vm *vm, const struct xvmi_task *task, char *buf,
                                   size_t size)
 {
-    return xl_task_cgroup(&vm->guest, task, buf, size);
+    return has_kernel(vm) ?: xl_task_cgroup(&vm->guest, task, buf, size);
 }
 
 enum xvmi_status xvmi_socket_list(struct xvmi_vm *vm, unsigned kinds, struct xvmi_socket **sockets,
                                   size_t *n)
 {
-    return xl_socket_list(&vm->guest, kinds, sockets, n);
+    return has_kernel(vm) ?: xl_socket_list(&vm->guest, kinds, sockets, n);
 }
 
 enum xvmi_status xvmi_socket_cgroup(struct xvmi_vm *vm, const struct xvmi_socket *socket, char *buf,
                                     size_t size)
 {
-    return xl_socket_cgroup(&vm->guest, socket, buf, size);
+    return has_kernel(vm) ?: xl_socket_cgroup(&vm->guest, socket, buf, size);
 }
 
 enum xvmi_status xvmi_owner_scan_new(struct xvmi_vm *vm, struct xvmi_owner_scan **scan)
 {
-    return xl_owner_scan_new(&vm->guest, scan);
+    *scan = NULL;
+    return has_kernel(vm) ?: xl_owner_scan_new(&vm->guest, scan);
 }
 
 enum xvmi_status xvmi_task_clock(struct xvmi_vm *vm, uint64_t *ns)
 {
-    return xl_clock(&vm->guest, ns);
+    return has_kernel(vm) ?: xl_clock(&vm->guest, ns);
 }
 
 enum xvmi_status xvmi_task_parent(struct xvmi_vm *vm, const struct xvmi_task *task,
                                   struct xvmi_task *parent)
 {
-    return xl_task_parent(&vm->guest, task, parent);
+    return has_kernel(vm) ?: xl_task_parent(&vm->guest, task, parent);
 }
 
 enum xvmi_status xvmi_finder_new(struct xvmi_vm *vm, const struct xvmi_finder_options *options,
                                  struct xvmi_finder **finder)
 {
-    return xl_finder_new(&vm->guest, options, finder);
+    *finder = NULL;
+    return has_kernel(vm) ?: xl_finder_new(&vm->guest, options, finder);
 }

@@ -36,6 +36,7 @@ struct guest_args {
     const char *uri;
     const char *profile;
     bool no_cache;
+    bool unbooted; /* set by commands that can do without a kernel: open it without one */
     bool json;
     const char *subject_name; /* what a second argument is called; NULL: there is none */
     const char *subject;

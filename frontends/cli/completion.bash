@@ -56,7 +56,7 @@ _xvmi() {
     ss) options+=' --tcp --udp --sctp --raw --packet --unix --listening --all --ipv4 --ipv6 --owners
                    --json --profile --no-cache' ;;
     check) options+=' --to --json' ;;
-    filter) options+=' --dev --policy --name --miss --queue --on-exit --dry-run --learn --events
+    filter) options+=' --dev --policy --name --miss --queue --on-exit --wait --dry-run --learn --events
                        --json --profile --no-cache' ;;
     profile) options+=' --output --from --show --json --no-cache' ;;
     *) return ;;

@@ -123,6 +123,7 @@ void filter_know_guest(struct filter_session *s)
         }
     if (s->n_nics && !s->nic_known)
         doubt_device(s);
+    s->stale = xvmi_vm_refresh(s->vm) == XVMI_ERR_CHANGED; /* it has not booted */
     (void)read_boot(s->vm, &s->boot);
 }
 

@@ -21,6 +21,7 @@ enum {
     OPT_MISS,
     OPT_QUEUE,
     OPT_ON_EXIT,
+    OPT_WAIT,
     OPT_DRY_RUN,
     OPT_LEARN,
     OPT_EVENTS,
@@ -37,6 +38,9 @@ static const struct argp_option options[] = {
      "Packets that may wait in each direction, 4 to 4096; more are dropped (default: 512)", 2},
     {"on-exit", OPT_ON_EXIT, "STATE", 0,
      "What the device is without this program: open (default) or closed", 2},
+    {"wait", OPT_WAIT, NULL, 0,
+     "Start before the guest's kernel runs; what is `unreadable` in the policy decides until then",
+     2},
     {"dry-run", OPT_DRY_RUN, NULL, 0, "Decide as ever, but let everything pass", 3},
     {"learn", OPT_LEARN, "FILE", 0,
      "Let everything pass, and write a policy that allows what was seen", 3},
@@ -87,6 +91,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         args->on_exit = strcmp(arg, "closed") ? XTC_OPEN : XTC_CLOSED;
         if (strcmp(arg, "closed") && strcmp(arg, "open"))
             fail_usage(state->name, "--on-exit takes open or closed, not '%s'", arg);
+        return 0;
+    case OPT_WAIT:
+        args->guest.unbooted = true;
         return 0;
     case OPT_DRY_RUN:
         args->dry_run = true;
@@ -242,7 +249,7 @@ static void take_signals(struct filter_session *s)
 
 static enum xvmi_status new_filter(struct filter_session *s, struct xvmi_error *err)
 {
-    enum xvmi_status status = xvmi_finder_new(s->vm, NULL, &s->finder);
+    enum xvmi_status status = s->stale ? XVMI_OK : xvmi_finder_new(s->vm, NULL, &s->finder);
     if (status)
         return xvmi_error_set(err, status, "%s", xvmi_vm_error(s->vm));
     const struct xvmi_filter_options how = {
@@ -287,7 +294,8 @@ static void begin(struct filter_session *s)
         status = new_filter(s, &err);
     if (status)
         fail(s->command, status, err.text);
-    warm_up(s->finder);
+    if (s->finder)
+        warm_up(s->finder);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (s->epoll < 0)
         fail(s->command, XVMI_ERR_IO, must_printf("epoll: %s", strerror(errno)));
@@ -298,6 +306,8 @@ static void begin(struct filter_session *s)
     filter_watch(s, s->life);
     filter_note(s, "started", "%s is filtered (%s%s)", s->dev, xtc_attached_by(s->tc),
                 xtc_took_over(s->tc) ? ", taken over" : "");
+    if (s->stale)
+        filter_note(s, "waiting", "the guest has no kernel yet that can be looked into");
 }
 
 static int end(struct filter_session *s)

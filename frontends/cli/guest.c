@@ -43,9 +43,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_END:
         if (!args->uri)
-            fail_usage(state->name,
-                       "no guest given: qemu:PATH, qemu:pid=N, xen:NAME or file:PATH (see %s --help)",
-                       state->name);
+            fail_usage(
+                state->name,
+                "no guest given: qemu:PATH, qemu:pid=N, xen:NAME or file:PATH (see %s --help)",
+                state->name);
         if (args->subject_name && !args->subject)
             fail_usage(state->name, "no %s given (see %s --help)", args->subject_name, state->name);
         return 0;
@@ -59,8 +60,10 @@ const struct argp guest_argp = {.options = options, .parser = parse, .args_doc =
 struct xvmi_vm *guest_open(const char *command, const struct guest_args *args)
 {
     struct xvmi_error err = XVMI_ERROR_INIT;
-    struct xvmi_vm_options opts = {
-        .size = sizeof(opts), .profile = args->profile, .no_cache = args->no_cache};
+    struct xvmi_vm_options opts = {.size = sizeof(opts),
+                                   .profile = args->profile,
+                                   .no_cache = args->no_cache,
+                                   .unbooted = args->unbooted};
     struct xvmi_vm *vm;
 
     progress_start("finding the guest's kernel");

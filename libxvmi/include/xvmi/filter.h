@@ -36,7 +36,8 @@ struct xvmi_filter;
 struct xvmi_filter_options {
     size_t size;
     struct xvmi_vm *vm;               /* the guest; must outlive the filter */
-    struct xvmi_finder *finder;       /* of that guest; must outlive the filter */
+    struct xvmi_finder *finder;       /* of that guest; must outlive the filter; NULL: as with
+                                         xvmi_filter_set_finder() */
     struct xvmi_policy *policy;       /* the filter takes a reference of its own */
     struct xvmi_cache *cache;         /* likewise; NULL: nothing is remembered */
     const char *name;                 /* by which the policy knows the guest; copied */

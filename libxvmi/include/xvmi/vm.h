@@ -36,6 +36,7 @@ struct xvmi_vm_options {
     size_t size;         /* sizeof(struct xvmi_vm_options) */
     const char *profile; /* a profile file or a vmlinux to use; NULL: find one (see below) */
     bool no_cache;       /* neither read nor write the profile cache */
+    bool unbooted;       /* open it also when no kernel is found that can be looked into */
 };
 
 /*
@@ -49,6 +50,11 @@ struct xvmi_vm_options {
  *   XVMI_ERR_PERMISSION, _NOT_FOUND, _IO, _TIMEOUT, _GONE  the guest cannot be reached
  *   XVMI_ERR_UNSUPPORTED  no kernel libxvmi understands was found
  *   XVMI_ERR_MISMATCH     the profile is of another kernel
+ *
+ * With options->unbooted, a guest that can be reached but has no such kernel, for it has not booted
+ * yet, is opened as well. xvmi_vm_error() says what was missing. The handle is as after
+ * XVMI_ERR_CHANGED, devices and events can be asked for, and xvmi_vm_reattach() is to be tried
+ * until it succeeds; until then, whatever asks about the kernel fails with XVMI_ERR_CHANGED.
  */
 XVMI_PUBLIC XVMI_CHECKED enum xvmi_status xvmi_vm_open(const char *uri,
                                                        const struct xvmi_vm_options *options,
@@ -79,7 +85,7 @@ struct xvmi_vm_info {
 };
 XVMI_PUBLIC void xvmi_vm_info(const struct xvmi_vm *vm, struct xvmi_vm_info *info);
 
-/* The profile in use; borrowed, take a reference to keep it. */
+/* The profile in use; borrowed, take a reference to keep it. NULL: no kernel was found yet. */
 XVMI_PUBLIC struct xvmi_profile *xvmi_vm_profile(const struct xvmi_vm *vm);
 
 /* A profile from a vmlinux (DWARF, else its .BTF section; and its symbols) without a guest, as

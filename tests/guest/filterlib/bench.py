@@ -131,15 +131,27 @@ class Bench:
         self.name, self.work = name, work
         self.far_netns = f"xvmi-{name}-far"
         self.talkers = []
-        status = subprocess.run([VM, "start", name, "--release", release, *more],
-                                check=False).returncode
+        status = subprocess.run([VM, "fetch", release], check=False).returncode
         if status:
-            raise Skip(release) if status == 77 else Wrong(f"no guest of {release}")
+            raise Skip(release) if status == 77 else Wrong(f"no kernel of {release}")
+        self.boot = subprocess.Popen([VM, "start", name, "--release", release, *more])
+        wait_for("QEMU", self.is_reachable)
         self.netns, self.uri = run(VM, "netns", name), run(VM, "uri", name)
         self._wire()
         self.far = self._talk(self.far_netns, HERE / "far.py")
         self.sent = self._talk(self.netns, HERE / "capture.py", "tap0", "unmarked")
         self.arrived = self._talk(self.far_netns, HERE / "capture.py", "eth0")
+
+    def is_reachable(self):
+        """Its QEMU answers; it has yet to boot."""
+        if self.boot.poll():
+            raise Wrong(f"no guest {self.name}")
+        uri = run(VM, "uri", self.name, check=False, stderr=subprocess.DEVNULL)
+        return pathlib.Path(uri.partition(":")[2]).is_socket()
+
+    def wait_until_booted(self):
+        if self.boot.wait():
+            raise Wrong(f"the guest {self.name} did not boot")
 
     def _talk(self, *words):
         self.talkers.append(Talker(*words))
@@ -182,3 +194,4 @@ class Bench:
         subprocess.run(["ip", "netns", "del", self.far_netns], stderr=subprocess.DEVNULL,
                        check=False)
         subprocess.run([VM, "stop", self.name], check=False)
+        self.boot.wait()
