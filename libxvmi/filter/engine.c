@@ -85,7 +85,6 @@ enum xvmi_status xf_filter_new(const struct xvmi_filter_options *options,
     f->subject.ops = ops;
     f->subject.vm = all.vm;
     f->subject.finder = all.finder;
-    f->subject.blind = !all.finder;
     f->subject.query =
         (struct xvmi_owner_query){.size = sizeof(f->subject.query), .max_reads = all.max_reads};
     use_policy(f, all.policy, program);
@@ -99,7 +98,10 @@ enum xvmi_status xvmi_filter_new(const struct xvmi_filter_options *options,
     *filter = NULL;
     if (options->size < offsetof(struct xvmi_filter_options, policy) || !options->vm)
         return xvmi_error_set(err, XVMI_ERR_INVALID, "a filter needs a guest");
-    return xf_filter_new(options, &xf_guest_ops, filter, err);
+    enum xvmi_status status = xf_filter_new(options, &xf_guest_ops, filter, err);
+    if (!status)
+        (*filter)->subject.blind = !options->finder;
+    return status;
 }
 
 void xvmi_filter_free(struct xvmi_filter *f)
