@@ -392,7 +392,8 @@ static void set_way(unsigned way, bool on)
 static void bench_connections(void)
 {
     static const char *const names[] = {"unfiltered", "filtered", "nftables, by port alone"};
-    struct bench_series wall[WAYS] = {{.n = 0}}, cpu[WAYS] = {{.n = 0}}, ratio = {.n = 0};
+    struct bench_series wall[WAYS] = {{.n = 0}}, cpu[WAYS] = {{.n = 0}};
+    struct bench_series wall_ratio = {.n = 0}, cpu_ratio = {.n = 0};
     tc_wire_hosts();
     for (unsigned round = 0; round <= bench_rounds(); round++) {
         struct tc_wire_rate v[WAYS] = {{0}};
@@ -408,15 +409,18 @@ static void bench_connections(void)
             bench_add(&wall[i], v[i].wall);
             bench_add(&cpu[i], v[i].cpu);
         }
-        bench_add(&ratio, v[FILTERED].cpu / v[PLAIN].cpu);
+        bench_add(&wall_ratio, v[FILTERED].wall / v[PLAIN].wall * 100);
+        bench_add(&cpu_ratio, v[FILTERED].cpu / v[PLAIN].cpu * 100);
     }
     head("connections with a request a second");
     for (int i = 0; i < WAYS; i++)
         row(names[i], &wall[i], "/s");
+    row("  filtered / unfiltered", &wall_ratio, "%");
     head("the same a second of CPU time");
     for (int i = 0; i < WAYS; i++)
         row(names[i], &cpu[i], "/s");
-    bench_at_least("tc-connections", bench_median(&ratio), 0.90);
+    row("  filtered / unfiltered", &cpu_ratio, "%");
+    bench_at_least("tc-connections", bench_median(&wall_ratio) / 100, 0.90);
 }
 
 int main(int argc, char **argv)
