@@ -244,6 +244,15 @@ void xvmi_vm_stats(const struct xvmi_vm *vm, struct xvmi_vm_stats *out)
     memcpy(out, &stats, stats.size);
 }
 
+/* Whoever wants something of the kernel asks this first: in an unbooted guest there is none. */
+static enum xvmi_status has_kernel(struct xvmi_vm *vm)
+{
+    if (vm->profile)
+        return XVMI_OK;
+    return xvmi_error_set(&vm->err, XVMI_ERR_CHANGED, "%s: no kernel was found yet, attach to it",
+                          xm_name(vm->mem));
+}
+
 enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm)
 {
     bool changed = false;
@@ -253,8 +262,8 @@ enum xvmi_status xvmi_vm_refresh(struct xvmi_vm *vm)
     if (status)
         return xvmi_error_frame(&vm->err, status, "%s", xm_name(vm->mem));
     vm->changed |= changed;
-    if (!vm->changed)
-        return XVMI_OK;
+    if (!vm->changed || !vm->profile)
+        return has_kernel(vm);
     return xvmi_error_set(&vm->err, XVMI_ERR_CHANGED,
                           "%s: the guest was reset or its memory rearranged, attach to it again",
                           xm_name(vm->mem));
@@ -294,16 +303,6 @@ const char *xvmi_vm_event_text(enum xvmi_vm_event event)
 }
 
 /* --- raw reads --- */
-
-/* Whoever wants something of the kernel asks this first: opened as `unbooted`, there may be none.
- */
-static enum xvmi_status has_kernel(struct xvmi_vm *vm)
-{
-    if (vm->profile)
-        return XVMI_OK;
-    return xvmi_error_set(&vm->err, XVMI_ERR_CHANGED, "%s: no kernel was found yet, attach to it",
-                          xm_name(vm->mem));
-}
 
 static enum xvmi_status space_fault(struct xvmi_vm *vm)
 {

@@ -111,6 +111,9 @@ static void doubt_device(struct filter_session *s)
 
 void filter_know_guest(struct filter_session *s)
 {
+    s->stale = !xvmi_vm_profile(s->vm); /* it has not booted; why we think so is the last error */
+    if (s->stale)
+        filter_note(s, "waiting", "for a kernel to look into: %s", xvmi_vm_error(s->vm));
     if (xvmi_vm_event_fd(s->vm, &s->life)) {
         filter_note(s, "deaf", "what happens to the guest is not told: %s", xvmi_vm_error(s->vm));
         s->life = -1;
@@ -123,8 +126,8 @@ void filter_know_guest(struct filter_session *s)
         }
     if (s->n_nics && !s->nic_known)
         doubt_device(s);
-    s->stale = xvmi_vm_refresh(s->vm) == XVMI_ERR_CHANGED; /* it has not booted */
-    (void)read_boot(s->vm, &s->boot);
+    if (!s->stale)
+        (void)read_boot(s->vm, &s->boot);
 }
 
 /* ---- resets ---- */

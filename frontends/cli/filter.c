@@ -306,8 +306,6 @@ static void begin(struct filter_session *s)
     filter_watch(s, s->life);
     filter_note(s, "started", "%s is filtered (%s%s)", s->dev, xtc_attached_by(s->tc),
                 xtc_took_over(s->tc) ? ", taken over" : "");
-    if (s->stale)
-        filter_note(s, "waiting", "the guest has no kernel yet that can be looked into");
 }
 
 static int end(struct filter_session *s)

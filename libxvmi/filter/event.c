@@ -112,7 +112,7 @@ static json_t *owner_json(struct out *out, struct xf_facts *facts)
     put(out, o, "via",
         json_sprintf("%s,%s", xvmi_via_socket_text(owner->via_socket),
                      xvmi_via_process_text(owner->via_process)));
-    if (owner->kind == XVMI_OWNER_NONE || (owner->kind == XVMI_OWNER_KERNEL && !owner->socket.addr))
+    if (owner->kind == XVMI_OWNER_NONE || xf_is_answer(owner))
         return o;
     put(out, o, "socket_uid", json_integer(owner->socket.uid));
     put(out, o, "netns", json_integer(owner->socket.netns));

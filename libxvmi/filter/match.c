@@ -160,8 +160,8 @@ static enum xf_known get_socket(struct match *m, const struct xvmi_socket **sock
     enum xf_known known = m->facts->owner(m->facts, false, &owner);
     if (known == XF_KNOWN && (owner->kind == XVMI_OWNER_NONE || owner->mixed))
         known = XF_UNKNOWN;
-    if (known == XF_KNOWN && owner->kind == XVMI_OWNER_KERNEL && !owner->socket.addr)
-        known = XF_ABSENT; /* it answers without one */
+    if (known == XF_KNOWN && xf_is_answer(owner))
+        known = XF_ABSENT;
     if (known == XF_KNOWN)
         *socket = &owner->socket;
     return known;

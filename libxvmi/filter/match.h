@@ -16,6 +16,12 @@ enum xf_known {
     XF_UNREADABLE, /* it is there, but could not be read */
 };
 
+/* What the kernel sends by itself: it has no socket for that. */
+static inline bool xf_is_answer(const struct xvmi_owner *owner)
+{
+    return owner->kind == XVMI_OWNER_KERNEL && !owner->socket.addr;
+}
+
 enum xf_about { XF_ABOUT_EXE, XF_ABOUT_CMDLINE, XF_ABOUT_CGROUP };
 /* In place of an owner's index: the socket itself (its control group). */
 #define XF_OF_SOCKET UINT32_MAX

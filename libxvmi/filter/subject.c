@@ -216,7 +216,7 @@ bool xf_subject_foreign(struct xf_subject *s)
 
 bool xf_subject_answers(const struct xf_subject *s)
 {
-    return s->found && !s->status && s->owner.kind == XVMI_OWNER_KERNEL && !s->owner.socket.addr;
+    return s->found && !s->status && xf_is_answer(&s->owner);
 }
 
 void xf_subject_reset(struct xf_subject *s, const struct xf_packet *packet, uint64_t now)

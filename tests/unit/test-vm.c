@@ -80,6 +80,7 @@ Test(vm, one_that_has_not_booted_is_opened_when_asked_for, .init = set_up, .fini
     cr_expect_eq(xvmi_finder_new(vm, NULL, &finder), none);
     cr_expect_null(finder);
     cr_expect_eq(xvmi_vm_refresh(vm), none);
+    cr_expect(strstr(xvmi_vm_error(vm), "no kernel was found yet"), "%s", xvmi_vm_error(vm));
     cr_expect_eq(xvmi_vm_reattach(vm, NULL), XVMI_ERR_UNSUPPORTED);
     cr_expect_eq(xvmi_task_list(vm, &tasks, &n), none);
     xvmi_vm_close(vm);
